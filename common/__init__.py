@@ -1,0 +1,1 @@
+"""What the seven servers share: everything that is not the lesson."""

@@ -1,0 +1,171 @@
+"""Around a server: its arguments, its listening socket, its log and its clean stop."""
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+RECV_SIZE = 64 * 1024
+"""Bytes to ask of one `recv`."""
+
+RETRY = 0.1
+"""Seconds until `accept` is tried again after the system had no room for a client."""
+
+# A short backlog makes some of a burst of clients wait a second, until TCP sends
+# their SYN again. The kernel cuts this down to what it allows.
+_BACKLOG = 1024
+
+log = logging.getLogger("server")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one line: the usage is in `--help`."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every server takes: PORT, --host and --quiet.
+
+    `doc`, the server's own docstring, is what `--help` says it shows.
+    """
+    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "port",
+        metavar="PORT",
+        nargs="?",
+        type=port,
+        default=8080,
+        help="port to listen on; 0 takes a free one (%(default)s)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (%(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="log warnings and errors only")
+    return parser
+
+
+def seconds(text: str) -> float:
+    """Parse an argument that is a number of seconds, from 0 to an hour."""
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 3600 seconds")
+    return value
+
+
+def port(text: str) -> int:
+    """Parse an argument that is a port number."""
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 65535")
+    return value
+
+
+@contextlib.contextmanager
+def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
+    """Listen where `args` says, announce it, and end cleanly on Ctrl-C or SIGTERM.
+
+    Yields the listening socket. Both signals raise KeyboardInterrupt in the main
+    thread, which wakes it from whatever call it sleeps in; the status is then 0.
+    An OSError, here or in the body, ends the program with one line and status 1.
+    """
+    logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
+    logging.getLogger().handlers[0].addFilter(_Once())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with _listener(args.host, args.port) as listener:
+            print(f"Serving on {peer_name(listener.getsockname())}", flush=True)
+            yield listener
+    except KeyboardInterrupt:
+        pass
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name
+        sys.exit(f"Cannot serve on {peer_name((args.host, args.port))}: {reason(error)}")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    if threading.active_count() > 1:
+        # Threads may be blocked in a call for as long as their client likes, and
+        # the interpreter's own way out would wait for them or pull the log from
+        # under them. The kernel closes the sockets either way.
+        os._exit(0)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bind to the first address that `host` has, IPv4 or IPv6."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind)
+    # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # The sockets accepted from it inherit this. Without it, an answer sent in two
+    # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.bind(address)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def peer_name(address: Any) -> str:
+    """Write a socket address as `host:port`, without asking the DNS."""
+    if not address:
+        return "(already gone)"  # macOS: reset while it waited to be accepted
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong, without the number of the error."""
+    return str(getattr(error, "strerror", None) or error)
+
+
+def log_connected(peer: str) -> None:
+    """Log that a client came."""
+    log.info("peer %s connected", peer)
+
+
+def log_disconnected(peer: str, received: int, sent: int, error: Exception | None = None) -> None:
+    """Log that a client left, why if it was not in order, and the bytes it moved."""
+    why = f": {reason(error)}" if isinstance(error, OSError) else ""
+    log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
+
+
+def log_refused(peer: str, error: Exception) -> None:
+    """Log that a client was sent away unserved."""
+    log.warning("peer %s refused: %s", peer, reason(error))
+
+
+def log_not_accepting(error: OSError) -> None:
+    """Log that the system has no room for another client (EMFILE and the like).
+
+    The client loses nothing: it waits in the backlog.
+    """
+    log.warning("cannot accept: %s; trying again until it works", reason(error))
+
+
+def pause_accepting(error: OSError) -> None:
+    """Let a blocking server wait before it tries `accept` again, so that it does not spin."""
+    log_not_accepting(error)
+    time.sleep(RETRY)
+
+
+class _Once(logging.Filter):
+    """Let a warning through only once in five seconds, however often it is repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: tuple[str, float] = ("", 0.0)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` is to be logged."""
+        if record.levelno < logging.WARNING:
+            return True
+        message, when = self.last
+        if record.getMessage() == message and record.created - when < 5:
+            return False
+        self.last = (record.getMessage(), record.created)
+        return True

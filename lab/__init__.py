@@ -1,0 +1,1 @@
+"""Looks at the servers from outside: starts, drives and measures them."""

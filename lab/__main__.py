@@ -1,0 +1,25 @@
+"""`python -m lab COMMAND`: the lab's commands."""
+
+import argparse
+import signal
+import sys
+
+from lab import race
+
+
+def main() -> int:
+    """Run the command that was asked for; return its status."""
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    race.add_to(commands)
+    args = parser.parse_args()
+    # So that the servers a command has started end with it, whatever ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

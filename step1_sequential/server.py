@@ -1,0 +1,63 @@
+"""Step 1, sequential: one client from its first byte to its last, then the next.
+
+Whoever connects meanwhile waits in the kernel's backlog: connected, as far as
+TCP is concerned, but without the `*` that says it is being served. Five clients
+take five times as long as one.
+"""
+
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import serving
+from common.framing import ACK, Framing
+
+
+def serve(listener: socket.socket) -> None:
+    """Serve one client after another, for ever."""
+    while True:
+        sock, peer = accept(listener)
+        converse(sock, peer)
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    """Sleep until there is a client, and take it in."""
+    while True:
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            serving.pause_accepting(error)
+        else:
+            return sock, serving.peer_name(address)
+
+
+def converse(sock: socket.socket, peer: str) -> None:
+    """Talk to one client until it has sent everything, or is gone."""
+    serving.log_connected(peer)
+    framing = Framing()
+    received = sent = 0
+    failure = None
+    try:
+        sock.sendall(ACK)
+        sent += len(ACK)
+        while data := sock.recv(serving.RECV_SIZE):
+            received += len(data)
+            owed = framing.feed(data)
+            sock.sendall(owed)
+            sent += len(owed)
+    except OSError as error:
+        failure = error
+    sock.close()
+    serving.log_disconnected(peer, received, sent, failure)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    args = serving.arguments(__doc__).parse_args()
+    with serving.listening(args) as listener:
+        serve(listener)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Step 2, one thread per client: the conversation of step 1, many times at once.
+
+The code that talks to a client is the same to the letter. It may sleep in `recv`
+as long as its client likes, since only its own thread sleeps. Five clients take
+as long as one, and cost five threads.
+"""
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import serving
+from common.framing import ACK, Framing
+
+
+def serve(listener: socket.socket) -> None:
+    """Start a thread for each client, for ever."""
+    while True:
+        sock, peer = accept(listener)
+        thread = threading.Thread(target=converse, args=(sock, peer), name=peer, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, or no memory for one
+            serving.log_refused(peer, error)
+            sock.close()
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    """Sleep until there is a client, and take it in."""
+    while True:
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            serving.pause_accepting(error)
+        else:
+            return sock, serving.peer_name(address)
+
+
+def converse(sock: socket.socket, peer: str) -> None:
+    """Talk to one client until it has sent everything, or is gone."""
+    serving.log_connected(peer)
+    framing = Framing()
+    received = sent = 0
+    failure = None
+    try:
+        sock.sendall(ACK)
+        sent += len(ACK)
+        while data := sock.recv(serving.RECV_SIZE):
+            received += len(data)
+            owed = framing.feed(data)
+            sock.sendall(owed)
+            sent += len(owed)
+    except OSError as error:
+        failure = error
+    sock.close()
+    serving.log_disconnected(peer, received, sent, failure)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    args = serving.arguments(__doc__).parse_args()
+    with serving.listening(args) as listener:
+        serve(listener)
+
+
+if __name__ == "__main__":
+    main()
