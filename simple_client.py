@@ -163,6 +163,7 @@ def _listed(names: list[str]) -> str:
 
 
 def positive(text: str) -> int:
+    """Parse an argument that is a number of clients."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
@@ -170,6 +171,7 @@ def positive(text: str) -> int:
 
 
 def pace(text: str) -> float:
+    """Parse an argument that scales the pauses."""
     value = float(text)
     if not 0 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000")

@@ -90,16 +90,16 @@ class Board:
 
 async def _heat(lanes: list[Lane], count: int, pace: float) -> None:
     print(f"\n{_clients(count)} each:")
-    running = asyncio.gather(*(lane.heat(count, pace) for lane in lanes))
-    await asyncio.sleep(0)  # every lane is off
-    board = Board(lanes)
-    while not running.done():
-        for lane in lanes:
-            lane.look()
+    async with asyncio.TaskGroup() as group:
+        heats = [group.create_task(lane.heat(count, pace)) for lane in lanes]
+        await asyncio.sleep(0)  # every lane is off
+        board = Board(lanes)
         board.draw()
-        await asyncio.wait([running], timeout=TICK)
-    board.draw()
-    await running
+        while not all(heat.done() for heat in heats):
+            await asyncio.wait(heats, timeout=TICK)
+            for lane in lanes:
+                lane.look()
+            board.draw()
 
 
 def _clients(count: int) -> str:
@@ -108,12 +108,12 @@ def _clients(count: int) -> str:
 
 def table(lanes: list[Lane], count: int) -> str:
     """Return the results, a row for each server, and how to read them."""
-    rows = [f"{'':26}{'1 client':>10}{_clients(count):>13}{'ratio':>8}{'threads':>9}{'CPU':>9}"]
+    rows = [f"{'':28}{'1 client':>9}{_clients(count):>12}{'ratio':>8}{'threads':>9}{'CPU':>9}"]
     for lane in lanes:
         one, many = lane.elapsed[0], lane.elapsed[-1]
         rows.append(
-            f"{lane.step:26}{one:8.2f} s{many:11.2f} s{many / one:8.1f}"
-            f"{lane.threads or '?':>9}{lane.cpu:7.2f} s"
+            f"{lane.step:28}{one:7.2f} s{many:10.2f} s{many / one:8.1f}"
+            f"{lane.threads or '?':>9}{lane.cpu:7.3f} s"
         )
     rows.append(
         f"\nHow to read it: a ratio near 1 means that the {_clients(count)} were served side by\n"
