@@ -3,6 +3,7 @@
 From `/proc` on Linux (proc(5)), from `ps` elsewhere.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -53,3 +54,12 @@ def _status(pid: int, name: str) -> str | None:
 def _ps(pid: int, *options: str) -> str:
     command = ["ps", *options, "-p", str(pid)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def children() -> list[str]:
+    """Return the commands of the processes this one has started that still run."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "ppid=,pid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == os.getpid() and not row[2].startswith("ps ")]

@@ -1,0 +1,1 @@
+"""The contract all seven servers keep, and the tests of those tests."""

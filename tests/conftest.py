@@ -1,0 +1,49 @@
+"""Fixtures: a step's server on a free port, and a look round at the end."""
+
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lab import processes, servers
+
+
+def pytest_configure() -> None:
+    """Let fixtures stop what they started when pytest itself is told to end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Some checks hold more connections than many systems allow at first (256 on macOS).
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
+
+
+@pytest.fixture(scope="module", params=servers.STEPS)
+def step(request: pytest.FixtureRequest) -> str:
+    """Each of the seven steps in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def running(step: str) -> Iterator[servers.Server]:
+    """That step's server; one process goes through all the tests of a module."""
+    with servers.start(step) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: servers.Server) -> Iterator[servers.Server]:
+    """The same; it has to outlive whatever this test does to it."""
+    yield running
+    assert running.process.poll() is None, "the server did not survive"
+    assert "Traceback" not in running.log()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """At the end there is no process of ours, and no thread."""
+    yield
+    assert processes.children() == []
+    assert threading.enumerate() == [threading.main_thread()]
