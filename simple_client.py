@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -64,12 +65,12 @@ class Conversation:
         try:
             reader, writer = await asyncio.open_connection(host, port)
         except (OSError, UnicodeError) as error:
-            raise _ProblemError(f"cannot connect to {host}:{port}: {error}") from None
+            raise _ProblemError(f"cannot connect to {host}:{port}: {_reason(error)}") from None
         try:
             await self._wait_for_ack(reader, patience)
             await self._talk(reader, writer, pace)
         except OSError as error:
-            raise _ProblemError(f"connection lost: {error}") from None
+            raise _ProblemError(f"connection lost: {_reason(error)}") from None
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -156,10 +157,24 @@ def problems(conversations: list[Conversation]) -> list[str]:
     return [f"{_listed(who)}: {problem}" for problem, who in names.items()]
 
 
+def _reason(error: Exception) -> str:
+    """Say what went wrong in the system's own words; asyncio has others for a refusal."""
+    number = getattr(error, "errno", None) or 0
+    return os.strerror(number) if number > 0 else str(error)
+
+
 def _listed(names: list[str]) -> str:
     if len(names) <= 5:
         return ", ".join(names)
     return f"{', '.join(names[:4])} and {len(names) - 4} more"
+
+
+def port(text: str) -> int:
+    """Parse an argument that is a port number."""
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 65535")
+    return value
 
 
 def positive(text: str) -> int:
@@ -182,7 +197,7 @@ def main() -> int:
     """Run from the command line; return the status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("host", metavar="HOST")
-    parser.add_argument("port", metavar="PORT", type=int)
+    parser.add_argument("port", metavar="PORT", type=port)
     parser.add_argument("-n", type=positive, default=1, help="how many conversations (1)")
     parser.add_argument("--pace", type=pace, default=1.0, help="scales the pauses (1.0)")
     args = parser.parse_args()

@@ -3,7 +3,6 @@
 From `/proc` on Linux (proc(5)), from `ps` elsewhere.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ def threads(pid: int) -> int:
     """Return how many threads the process has; 0 if it has ended."""
     if _LINUX:
         return int(_status(pid, "Threads") or 0)
-    return max(0, len(_ps(pid, "-M").splitlines()) - 1)  # a heading, then a line each
+    return max(0, len(_ps("-M", "-p", str(pid)).splitlines()) - 1)  # a heading, then a line each
 
 
 def cpu_seconds(pid: int) -> float:
@@ -31,7 +30,7 @@ def cpu_seconds(pid: int) -> float:
         except OSError:
             return 0.0
     total = 0.0
-    for part in _ps(pid, "-o", "time=").strip().split(":"):
+    for part in _ps("-o", "time=", "-p", str(pid)).strip().split(":"):
         total = total * 60 + float(part or 0)
     return total
 
@@ -40,7 +39,7 @@ def resident_bytes(pid: int) -> int:
     """Return how much memory it has resident; 0 if it has ended."""
     if _LINUX:
         return int((_status(pid, "VmRSS") or "0 kB").split()[0]) * 1024
-    return int(_ps(pid, "-o", "rss=").strip() or 0) * 1024
+    return int(_ps("-o", "rss=", "-p", str(pid)).strip() or 0) * 1024
 
 
 def _status(pid: int, name: str) -> str | None:
@@ -51,15 +50,12 @@ def _status(pid: int, name: str) -> str | None:
     return next((line.split(":")[1] for line in lines if line.startswith(f"{name}:")), None)
 
 
-def _ps(pid: int, *options: str) -> str:
-    command = ["ps", *options, "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def _ps(*options: str) -> str:
+    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout
 
 
-def children() -> list[str]:
-    """Return the commands of the processes this one has started that still run."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "ppid=,pid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
-    return [row[2] for row in rows if int(row[0]) == os.getpid() and not row[2].startswith("ps ")]
+def children(pid: int) -> list[int]:
+    """Return the processes that `pid` has started and that are still there."""
+    listed = _ps("-A", "-o", "ppid=,pid=,comm=")
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [int(own) for parent, own, name in rows if int(parent) == pid and name != "ps"]

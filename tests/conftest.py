@@ -1,5 +1,6 @@
 """Fixtures: a step's server on a free port, and a look round at the end."""
 
+import os
 import resource
 import signal
 import threading
@@ -45,5 +46,5 @@ def server(running: servers.Server) -> Iterator[servers.Server]:
 def nothing_left() -> Iterator[None]:
     """At the end there is no process of ours, and no thread."""
     yield
-    assert processes.children() == []
+    assert processes.children(os.getpid()) == []
     assert threading.enumerate() == [threading.main_thread()]

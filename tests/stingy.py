@@ -1,0 +1,55 @@
+"""Run a server on sockets that give as little as they may.
+
+    python tests/stingy.py step5_select/server.py 0
+
+POSIX lets `send` take a single byte, and a call on a non-blocking socket say
+EAGAIN although a moment ago it was ready; `accept` may find the system full. Such
+things are rare, and here they are the rule: met on purpose, in an unmodified server.
+The standard library looks `socket.socket` up when it makes a socket, in `accept` too,
+so that replacing it is enough.
+"""
+
+import errno
+import itertools
+import runpy
+import socket
+import sys
+from typing import Any
+
+
+class StingySocket(socket.socket):
+    """A socket that sends and receives a few bytes at a time, and often does not at all."""
+
+    _calls = itertools.count(1)
+
+    def _refuse(self, every: int, number: int) -> None:
+        """Fail every so many calls; with EAGAIN only where that can be."""
+        if next(self._calls) % every == 0 and (number != errno.EAGAIN or self.gettimeout() == 0):
+            raise OSError(number, "stingy")
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send one byte, or none."""
+        self._refuse(3, errno.EAGAIN)
+        return super().send(data[:1], flags)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive up to five bytes, or none."""
+        self._refuse(3, errno.EAGAIN)
+        return super().recv(min(size, 5), flags)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept, or say that there is nobody, or no room."""
+        self._refuse(2, errno.EAGAIN)
+        self._refuse(3, errno.EMFILE)
+        return super().accept()
+
+
+def main() -> None:
+    """Run the server named on the command line, with the arguments after it."""
+    socket.socket = StingySocket  # type: ignore[misc]
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""How a server is started, what it says, and how it ends."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from common import serving
+from lab import servers
+from lab.servers import ROOT, STEPS, Server
+from tests import checks
+
+SCRIPTS = [str(ROOT / step / "server.py") for step in STEPS]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that is expected to end by itself."""
+    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line on stderr of a command that failed as a command should."""
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def logged(server: Server, text: str) -> str:
+    """Wait until the server has logged `text`; return its log."""
+    deadline = time.monotonic() + checks.PATIENCE
+    while text not in server.log():
+        assert time.monotonic() < deadline, f"{text!r} was never logged"
+        time.sleep(0.01)
+    return server.log()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_says_what_the_step_shows(script: str) -> None:
+    done = run(sys.executable, script, "--help")
+    assert done.returncode == 0
+    assert "[PORT]" in done.stdout
+    assert "--host" in done.stdout
+    paragraph = done.stdout.partition("\n\n")[2].partition("\n\npositional")[0]
+    assert paragraph.startswith(f"Step {Path(script).parent.name[4]}, ")
+    assert len(paragraph.split()) > 30
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_runs_from_anywhere_isolated_and_uninstalled(script: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(tmp_path)]
+    with Server([*command, sys.executable, "-I", script, "0"]) as server:
+        checks.serves(server)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_serves_on_loopback_unless_told_otherwise(script: str) -> None:
+    with Server([sys.executable, script, "0"]) as server:
+        assert server.host == "127.0.0.1"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_serves_on_ipv6(step: str) -> None:
+    with servers.start(step, "--host", "::1") as server:
+        assert server.host == "::1"
+        checks.serves(server)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_port_that_is_taken(script: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = one_line(run(sys.executable, script, str(port)))
+    assert line == f"Cannot serve on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http", "1.5", ""])
+def test_a_port_that_is_none(port: str) -> None:
+    assert port in one_line(run(sys.executable, SCRIPTS[0], "--", port))
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "", "a" * 64 + ".invalid", "1.2.3.4.5"])
+def test_an_unknown_host(host: str) -> None:
+    line = one_line(run(sys.executable, SCRIPTS[0], "0", "--host", host))
+    assert line.startswith(f"Cannot serve on {host}:0: ")
+
+
+def test_no_permission() -> None:
+    if sys.platform == "linux":
+        lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+        if lowest < 2:
+            pytest.skip("every port is free for all here")
+    command = [sys.executable, SCRIPTS[0], "1"]
+    if os.geteuid() == 0:
+        if sys.platform != "linux":
+            pytest.skip("root may bind every port")
+        without = "-net_bind_service"
+        command = ["setpriv", "--inh-caps", without, "--bounding-set", without, *command]
+    line = one_line(run(*command))
+    assert line == "Cannot serve on 127.0.0.1:1: Permission denied\n"
+
+
+def test_an_unknown_option(step: str) -> None:
+    line = one_line(run(sys.executable, str(ROOT / step / "server.py"), "--nonsense"))
+    assert "--nonsense" in line
+
+
+@pytest.mark.parametrize("interval", ["-1", "nan", "soon", "1e9"])
+def test_an_interval_that_is_none(interval: str) -> None:
+    script = str(ROOT / "step4_nonblocking_polling" / "server.py")
+    line = one_line(run(sys.executable, script, "0", f"--interval={interval}"))
+    assert interval in line
+
+
+def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
+    with servers.start(step) as server, checks.connect(server) as sock:
+        assert checks.exactly(sock, 1) == b"*"
+        assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
+        assert checks.to_the_end(sock) == b""
+    with Server([sys.executable, str(ROOT / step / "server.py"), str(server.port)]) as again:
+        checks.serves(again)
+
+
+def test_ends_while_it_is_busy(step: str) -> None:
+    """A server that does not get rid of what it owes ends all the same."""
+    with servers.start(step, "--quiet") as server, checks.connect(server) as sock:
+        checks.send_until_stuck(sock, b"^" + b"a" * (32 * checks.MiB))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(servers.END) == 0
+        assert server.log() == ""
+
+
+def test_ctrl_c_twice(step: str) -> None:
+    with servers.start(step) as server:
+        checks.settle(server)
+        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(servers.END) == 0
+        assert "Traceback" not in server.log()
+
+
+def test_logs_who_comes_and_goes(step: str) -> None:
+    with servers.start(step) as server:
+        with checks.connect(server) as sock:
+            peer = serving.peer_name(sock.getsockname())
+            sock.sendall(b"^abc$de")
+            sock.shutdown(socket.SHUT_WR)
+            assert checks.to_the_end(sock) == b"*bcd"
+        lines = logged(server, "disconnected").splitlines()
+    came = lines.index(f"peer {peer} connected")
+    went = lines.index(f"peer {peer} disconnected (7 bytes in, 4 bytes out)")
+    assert came < went
+
+
+def test_logs_why_a_client_failed(step: str) -> None:
+    with servers.start(step) as server:
+        sock = checks.connect(server)
+        assert checks.exactly(sock, 1) == b"*"
+        sock.sendall(b"x")
+        checks.settle(server)
+        checks.reset(sock)
+        log = logged(server, "disconnected")
+    assert "disconnected: Connection reset by peer (1 bytes in, 1 bytes out)\n" in log
+
+
+def test_quiet_logs_nothing_but_trouble(step: str) -> None:
+    with servers.start(step, "--quiet") as server:
+        checks.serves(server)
+        assert server.stop() == 0
+        assert server.log() == ""
+
+
+def test_accepted_sockets_send_at_once_and_do_not_linger() -> None:
+    """TCP_NODELAY is inherited from the listening socket."""
+    with (
+        serving._listener("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        sock, _ = listener.accept()
+        with sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_repeated_warning_is_folded(caplog: pytest.LogCaptureFixture) -> None:
+    once = serving._Once()
+    serving.log.addFilter(once)
+    try:
+        for _ in range(100):
+            serving.log_not_accepting(OSError(24, "Too many open files"))
+        serving.log_refused("127.0.0.1:1", OSError(12, "Cannot allocate memory"))
+    finally:
+        serving.log.removeFilter(once)
+    assert len(caplog.records) == 2
+
+
+# What single steps say
+
+
+def log_of(step: str, *arguments: str, until: str) -> list[str]:
+    """Have one client pause, send six bytes and leave; return the log, `until` and all."""
+    with servers.start(step, *arguments) as server:
+        with checks.connect(server) as sock:
+            assert checks.exactly(sock, 1) == b"*"
+            time.sleep(0.1)  # the client thinks, so that the server has to wait
+            sock.sendall(b"^what$")
+            assert checks.exactly(sock, 4) == b"xibu"
+        logged(server, until)
+        server.stop()
+        return server.log().splitlines()
+
+
+def test_step3_narrates_each_call() -> None:
+    lines = log_of("step3_blocking", until="disconnected")
+    said = [line.partition(" (")[0] for line in lines]
+    peer = said[2]
+    assert peer.startswith("peer 127.0.0.1:")
+    assert said == [
+        "Calling accept...",
+        "accept returned a connection",
+        peer,
+        "Calling send...",
+        "send returned 1 bytes",
+        "Calling recv...",
+        "recv returned 6 bytes",
+        "Calling send...",
+        "send returned 4 bytes",
+        "Calling recv...",
+        "recv returned 0 bytes",
+        peer.replace("connected", "disconnected"),
+        "Calling accept...",
+    ]
+    slept = [float(line.split("slept ")[1].split()[0]) for line in lines if "slept" in line]
+    ran = [float(line.split("ran ")[1].split()[0]) for line in lines if "ran" in line]
+    assert sum(slept) > sum(ran)
+
+
+def test_step3_once_ends_when_the_first_client_has_left() -> None:
+    with servers.start("step3_blocking", "--once") as server:
+        checks.conversation(server, b"^abc$")
+        assert server.process.wait(checks.PATIENCE) == 0
+
+
+def test_step4_folds_rounds_that_repeat() -> None:
+    lines = log_of("step4_nonblocking_polling", "--interval", "0.01", until="disconnected")
+    rounds = [line for line in lines if line.startswith(("round:", "..."))]
+    assert "round: 1 asked, 1 EAGAIN, 0 had data" in rounds
+    assert "round: 2 asked, 1 EAGAIN, 1 had data" in rounds
+    assert any(line.endswith(" more like that") for line in rounds)
+    assert len(rounds) < 15
+    assert all(one != other for one, other in itertools.pairwise(rounds))
+
+
+def test_step4_tells_how_many_calls_were_in_vain() -> None:
+    lines = log_of("step4_nonblocking_polling", "--interval", "0.01", until="disconnected")
+    (own,) = (line.split() for line in lines if line.startswith("peer") and "asked" in line)
+    asked, wasted = int(own[4]), int(own[6])
+    assert 2 <= asked - wasted <= 3  # the six bytes, in one or two pieces, and the end
+    assert wasted > asked / 2
+    total = lines[-1].split()
+    assert total[:2] == ["in", "all:"]
+    assert int(total[2]) >= asked
+    assert int(total[4]) >= wasted
+
+
+def test_step5_refuses_whom_select_cannot_watch() -> None:
+    with servers.start("step5_select") as server:
+        with checks.clients(server, 1100) as socks:
+            ends = [checks.exactly(sock, 1) for sock in socks]
+            socks[0].sendall(b"^a$")
+            assert checks.exactly(socks[0], 1) == b"b", "the others notice"
+        checks.serves(server)
+        server.stop()
+        refused = server.log().count("refused: filedescriptor out of range in select()")
+    assert ends.count(b"") == refused
+    assert 70 <= refused <= 90

@@ -1,0 +1,472 @@
+"""The event loop of step 7: its phases, timers, pool, and being woken from other threads."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+
+import pytest
+
+from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("worker"):
+            thread.join()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def timed(clock: Clock) -> Iterator[Loop]:
+    """A loop whose time is `clock`."""
+    made = Loop(clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def turn(loop: Loop) -> None:
+    """Have the loop turn once."""
+    loop.stop()
+    loop.run()
+
+
+def run(loop: Loop, seconds: float = 10.0) -> None:
+    """Have the loop run until it is stopped; a test that does not stop it fails."""
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        loop.stop()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.start()
+    loop.run()
+    timer.cancel()
+    timer.join()
+    assert not late.is_set(), "nobody stopped the loop"
+
+
+# Readiness
+
+
+def test_a_callback_is_called_with_loop_and_key(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[tuple[Loop, socket.socket]] = []
+    loop.watch(pair[0], READ, lambda *args: called.append(args))
+    turn(loop)
+    assert called == []
+    pair[1].send(b"x")
+    turn(loop)
+    assert called == [(loop, pair[0])]
+
+
+def test_watch_replaces_interest_and_callback(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[str] = []
+    pair[1].send(b"x")
+    loop.watch(pair[0], WRITE, lambda *_: called.append("first"))
+    loop.watch(pair[0], WRITE, lambda *_: called.append("second"))
+    turn(loop)
+    loop.watch(pair[0], READ, lambda *_: called.append("third"))
+    turn(loop)
+    assert called == ["second", "third"]
+
+
+def test_what_is_forgotten_in_a_batch_is_not_called(loop: Loop) -> None:
+    """Of two that are ready in one turn, the first callback forgets the other."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    called: list[socket.socket] = []
+
+    def forget_the_other(loop: Loop, key: socket.socket) -> None:
+        called.append(key)
+        for one, _ in pairs:
+            if one is not key:
+                loop.forget(one)
+
+    for one, other in pairs:
+        loop.watch(one, READ, forget_the_other)
+        other.send(b"x")
+    turn(loop)
+    assert len(called) == 1
+    for one, other in pairs:
+        one.close()
+        other.close()
+
+
+def test_an_event_for_a_reused_descriptor_hits_nobody(loop: Loop) -> None:
+    """The same, and a new socket has been given the descriptor meanwhile."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    called: list[str] = []
+
+    def replace_the_other(loop: Loop, key: socket.socket) -> None:
+        called.append("ready")
+        (victim,) = (one for one, _ in pairs if one is not key)
+        number = victim.fileno()
+        loop.forget(victim)
+        victim.close()
+        new, _ = fresh = socket.socketpair()
+        pairs.append(fresh)
+        assert new.fileno() == number
+        loop.watch(new, READ, lambda *_: called.append("nobody sent it anything"))
+
+    for one, other in list(pairs):
+        loop.watch(one, READ, replace_the_other)
+        other.send(b"x")
+    turn(loop)
+    assert called == ["ready"]
+    for one, other in pairs:
+        one.close()
+        other.close()
+
+
+def test_what_cannot_be_watched_is_refused(loop: Loop) -> None:
+    closed = socket.socket()
+    closed.close()
+    with pytest.raises(ValueError, match="Invalid file"):
+        loop.watch(closed, READ, lambda *_: None)
+
+
+def test_a_callback_that_raises_ends_its_socket_only(
+    loop: Loop, pair: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    def fail(*_: object) -> None:
+        called.append("failed")
+        raise RuntimeError("a bug")
+
+    loop.watch(pair[0], WRITE, fail)
+    loop.watch(pair[1], WRITE, lambda *_: called.append("other"))
+    turn(loop)
+    turn(loop)
+    assert sorted(called) == ["failed", "other", "other"]
+    assert "a bug" in caplog.text
+
+
+# Timers
+
+
+def test_timers_run_in_the_order_of_their_deadlines(timed: Loop, clock: Clock) -> None:
+    called: list[str] = []
+    for name, delay in (("c", 2), ("a", 1), ("d", 2), ("b", 1), ("later", 9)):
+        timed.call_later(delay, partial(called.append, name))
+    turn(timed)
+    assert called == []
+    clock.now += 2
+    turn(timed)
+    assert called == ["a", "b", "c", "d"]
+
+
+def test_a_repeating_timer_repeats_until_it_is_cancelled(timed: Loop, clock: Clock) -> None:
+    ticks: list[float] = []
+    timer = timed.call_later(1, lambda: ticks.append(clock.now), repeat=2)
+    for _ in range(6):
+        clock.now += 1
+        turn(timed)
+    assert ticks == [101, 103, 105]
+    timer.cancel()
+    clock.now += 10
+    turn(timed)
+    assert len(ticks) == 3
+
+
+def test_missed_ticks_are_not_made_up_for(timed: Loop, clock: Clock) -> None:
+    ticks: list[float] = []
+    timed.call_later(1, lambda: ticks.append(clock.now), repeat=1)
+    clock.now += 10
+    turn(timed)
+    turn(timed)
+    assert ticks == [110]
+
+
+def test_a_timer_cancelled_by_another_of_the_same_time_does_not_run(
+    timed: Loop, clock: Clock
+) -> None:
+    called: list[str] = []
+    timed.call_later(1, lambda: second.cancel())
+    second = timed.call_later(1, lambda: called.append("second"))
+    clock.now += 1
+    turn(timed)
+    assert called == []
+
+
+def test_a_timer_may_cancel_itself(timed: Loop, clock: Clock) -> None:
+    called: list[float] = []
+
+    def tick() -> None:
+        called.append(clock.now)
+        timer.cancel()
+
+    timer = timed.call_later(1, tick, repeat=1)
+    for _ in range(3):
+        clock.now += 1
+        turn(timed)
+    assert called == [101]
+
+
+def test_a_timer_set_by_a_timer_waits_for_the_next_turn(timed: Loop) -> None:
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        timed.call_later(0, again)
+
+    timed.call_later(0, again)
+    turn(timed)
+    assert called == [0]
+    turn(timed)
+    assert called == [0, 1]
+
+
+def test_a_timer_that_raises_is_ended(
+    timed: Loop, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[float] = []
+
+    def fail() -> None:
+        called.append(clock.now)
+        raise RuntimeError("a bug")
+
+    timed.call_later(1, fail, repeat=1)
+    for _ in range(3):
+        clock.now += 1
+        turn(timed)
+    assert called == [101]
+    assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize("repeat", [0, -1])
+def test_a_timer_cannot_repeat_without_a_pause(loop: Loop, repeat: float) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        loop.call_later(1, lambda: None, repeat)
+
+
+def test_the_loop_sleeps_until_the_next_timer(loop: Loop) -> None:
+    loop.call_later(3600, lambda: None)
+    loop.call_later(0.05, loop.stop)
+    start, cpu = time.monotonic(), time.thread_time()
+    run(loop)
+    assert time.monotonic() - start >= 0.05
+    assert time.thread_time() - cpu < 0.04
+
+
+# The pool
+
+
+def test_work_runs_in_the_pool_and_its_completion_on_the_loop(loop: Loop) -> None:
+    seen: list[object] = []
+
+    def after_work(done: "Future[threading.Thread]") -> None:
+        seen.extend([done.result(), threading.current_thread()])
+        loop.stop()
+
+    loop.queue_work(threading.current_thread, after_work)
+    run(loop)
+    worker, finisher = seen
+    assert isinstance(worker, threading.Thread)
+    assert worker.name.startswith("worker")
+    assert finisher is threading.current_thread()
+
+
+def test_an_exception_reaches_after_work(loop: Loop) -> None:
+    seen: list[BaseException | None] = []
+
+    def after_work(done: "Future[float]") -> None:
+        seen.append(done.exception())
+        loop.stop()
+
+    loop.queue_work(lambda: 1 / 0, after_work)
+    run(loop)
+    assert isinstance(seen[0], ZeroDivisionError)
+
+
+def test_timers_tick_while_work_blocks(loop: Loop) -> None:
+    ticks: list[float] = []
+    loop.call_later(0.01, lambda: ticks.append(time.monotonic()), repeat=0.01)
+    loop.queue_work(partial(time.sleep, 0.3), lambda _: loop.stop())
+    run(loop)
+    assert len(ticks) > 5
+
+
+def test_timers_do_not_tick_while_a_callback_blocks(loop: Loop) -> None:
+    ticks: list[float] = []
+    loop.call_later(0.01, lambda: ticks.append(time.monotonic()), repeat=0.01)
+    loop.call_later(0, partial(time.sleep, 0.3))
+    loop.call_later(0.1, loop.stop)
+    run(loop)
+    assert len(ticks) <= 2
+
+
+def test_hundreds_of_jobs_against_four_workers(loop: Loop) -> None:
+    done: list[int] = []
+    workers: set[str] = set()
+    barrier = threading.Barrier(4)
+
+    def work(number: int) -> int:
+        if number < 4:
+            barrier.wait(10)  # four at once, or never
+        workers.add(threading.current_thread().name)
+        return number
+
+    def after_work(future: "Future[int]") -> None:
+        done.append(future.result())
+        if len(done) == 400:
+            loop.stop()
+
+    for number in range(400):
+        loop.queue_work(partial(work, number), after_work)
+    run(loop)
+    assert sorted(done) == list(range(400))
+    assert len(workers) == 4
+
+
+def test_work_that_is_cancelled_does_not_start(loop: Loop) -> None:
+    release = threading.Event()
+    seen: list[bool] = []
+    started: list[int] = []
+    for _ in range(4):
+        loop.queue_work(release.wait, lambda _: None)
+
+    def after_work(done: "Future[None]") -> None:
+        seen.append(done.cancelled())
+        loop.stop()
+
+    queued = loop.queue_work(partial(started.append, 1), after_work)
+    assert queued.cancel()
+    release.set()
+    run(loop)
+    assert seen == [True]
+    assert started == []
+
+
+def test_work_that_ends_after_the_loop_was_closed_harms_nobody() -> None:
+    loop = Loop()
+    release = threading.Event()
+    future = loop.queue_work(release.wait, lambda _: None)
+    loop.close()
+    release.set()
+    assert future.result(10)
+    for thread in threading.enumerate():
+        if thread.name.startswith("worker"):
+            thread.join()
+
+
+# Other threads
+
+
+class Deaf(Loop):
+    """A loop with the wake-up planted out of it: what is posted is only put in the queue."""
+
+    def call_threadsafe(self, callback: Callable[[], object]) -> None:
+        """Put it in the queue."""
+        self._posted.append(callback)
+
+
+@pytest.mark.parametrize(("kind", "heard"), [(Loop, True), (Deaf, False)])
+def test_an_idle_loop_is_woken_from_another_thread(kind: type[Loop], heard: bool) -> None:
+    """Posted while the loop sleeps; a timer ends the sleep of one that does not hear."""
+    loop = kind()
+    asleep = threading.Event()
+    called: list[float] = []
+    select = loop._selector.select
+
+    def sleeping_select(timeout: float | None = None) -> object:
+        asleep.set()
+        return select(timeout)
+
+    loop._selector.select = sleeping_select  # type: ignore[method-assign, assignment]
+
+    def post() -> None:
+        asleep.wait(10)
+        time.sleep(0.05)  # from the event to the system call
+        loop.call_threadsafe(lambda: called.append(time.monotonic()))
+
+    poster = threading.Thread(target=post)
+    loop.call_later(1.0, lambda: Loop.stop(loop))
+    start = time.monotonic()
+    poster.start()
+    loop.run()
+    poster.join()
+    loop.close()
+    assert (bool(called) and called[0] - start < 0.8) is heard
+
+
+def test_posted_callbacks_keep_their_order(loop: Loop) -> None:
+    called: list[int] = []
+    for number in range(100_000):  # more than the wake-up socket holds bytes
+        loop.call_threadsafe(partial(called.append, number))
+    turn(loop)
+    assert called == list(range(100_000))
+
+
+def test_what_a_posted_callback_posts_waits_for_the_next_turn(loop: Loop) -> None:
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        loop.call_threadsafe(again)
+
+    loop.call_threadsafe(again)
+    turn(loop)
+    assert called == [0]
+
+
+def test_a_posted_callback_that_raises_does_not_end_the_loop(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[int] = []
+    loop.call_threadsafe(lambda: 1 / 0)
+    loop.call_threadsafe(lambda: called.append(1))
+    turn(loop)
+    assert called == [1]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_stop_from_another_thread_and_run_again(loop: Loop) -> None:
+    for _ in range(2):
+        stopper = threading.Timer(0.05, loop.stop)
+        stopper.start()
+        run(loop)
+        stopper.join()
+
+
+def test_the_phases_are_in_order(
+    timed: Loop, clock: Clock, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[str] = []
+    timed.call_threadsafe(lambda: called.append("posted"))
+    timed.watch(pair[0], WRITE, lambda *_: called.append("ready"))
+    timed.call_later(0, lambda: called.append("timer"))
+    turn(timed)
+    assert called == ["timer", "ready", "posted"]

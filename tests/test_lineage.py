@@ -1,0 +1,166 @@
+"""The diff is the lesson: what differs between a step and the one it grew from.
+
+The steps are a tree. On each edge the names that differ are declared, and all other
+functions and classes are the same to the byte.
+"""
+
+import ast
+import statistics
+import sys
+from collections.abc import Set
+from typing import NamedTuple
+
+import pytest
+
+from lab.servers import ROOT, STEPS
+
+
+class Edge(NamedTuple):
+    """What a step changes, adds and drops of the one it grew from."""
+
+    parent: str
+    changed: Set[str]
+    added: Set[str] = frozenset()
+    dropped: Set[str] = frozenset()
+
+
+LINEAGE = {
+    "step2_thread_per_client": Edge("step1_sequential", {"serve"}),
+    "step3_blocking": Edge(
+        "step1_sequential",
+        {"serve", "accept", "main"},
+        {"T", "narrated", "described", "Client", "attend", "read", "write", "drop"},
+        {"converse"},
+    ),
+    "step4_nonblocking_polling": Edge(
+        "step3_blocking",
+        # Client gains fileno, attend and drop the poller, read and write lose the narration.
+        {"Client", "serve", "accept", "attend", "read", "write", "drop", "main"},
+        {"READ", "WRITE", "Tally", "Poller", "Key"},
+        {"T", "narrated", "described"},
+    ),
+    "step5_select": Edge(
+        "step4_nonblocking_polling",
+        {"Poller", "main"},
+        {"Select", "Mechanism"},
+        {"Tally"},
+    ),
+    "step6_epoll_kqueue": Edge(
+        "step5_select",
+        {"Mechanism"},
+        {"MAX_EVENTS", "Epoll", "Kqueue"},
+        {"Select"},
+    ),
+    "step7_event_loop_threadpool": Edge(
+        "step6_epoll_kqueue",
+        {"serve", "accept", "attend", "drop", "main"},
+        set(),
+        {"READ", "WRITE", "MAX_EVENTS", "Epoll", "Kqueue", "Mechanism", "Poller", "Key"},
+    ),
+}
+
+ORDER = [
+    "Poller",
+    "Client",
+    "serve",
+    "accept",
+    "attend",
+    "converse",
+    "read",
+    "write",
+    "drop",
+    "main",
+]
+
+
+def source(step: str) -> str:
+    return (ROOT / step / "server.py").read_text()
+
+
+def definitions(text: str) -> dict[str, str]:
+    """Return the source of every function, class and constant at the top level, by name."""
+    found = {}
+    lines = text.splitlines(keepends=True)
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            continue
+        assert node.end_lineno
+        for name in names:
+            found[name] = "".join(lines[node.lineno - 1 : node.end_lineno])
+    return found
+
+
+def difference(parent: str, child: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names that are changed, added and dropped from one source to the other."""
+    before, after = definitions(parent), definitions(child)
+    changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+    return changed, after.keys() - before.keys(), before.keys() - after.keys()
+
+
+@pytest.mark.parametrize("step", LINEAGE)
+def test_only_what_is_declared_differs(step: str) -> None:
+    edge = LINEAGE[step]
+    assert difference(source(edge.parent), source(step)) == (
+        edge.changed,
+        edge.added,
+        edge.dropped,
+    )
+
+
+def test_a_difference_is_seen() -> None:
+    text = source("step5_select")
+    assert difference(text, text) == (set(), set(), set())
+    assert difference(text, text.replace("sent = client.sock.send", "sent = 1 or ")) == (
+        {"write"},
+        set(),
+        set(),
+    )
+    assert difference(text, text + "\nA, B = 1, 2\n") == (set(), {"A", "B"}, set())
+
+
+def test_every_step_but_the_first_has_a_parent() -> None:
+    assert [STEPS[0], *LINEAGE] == list(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_order_is_the_same_in_every_file(step: str) -> None:
+    names = [name for name in definitions(source(step)) if name in ORDER]
+    assert names == sorted(names, key=ORDER.index)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_imports_are_the_standard_library_and_common(step: str) -> None:
+    allowed = sys.stdlib_module_names | {"common", step}
+    for node in ast.walk(ast.parse(source(step))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        else:
+            continue
+        assert {module.partition(".")[0] for module in modules} <= allowed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_file_shadows_a_standard_module(step: str) -> None:
+    stems = {path.stem for path in (ROOT / step).glob("*.py")}
+    assert not stems & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_functions_are_short(step: str) -> None:
+    text = source(step)
+    lengths = [
+        node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    ]
+    assert max(lengths) <= 30
+    assert statistics.median(lengths) < 10
+    assert len(text.splitlines()) <= 210

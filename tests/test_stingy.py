@@ -1,0 +1,30 @@
+"""Partial sends, spurious wake-ups and a full system, in every server."""
+
+import sys
+
+from lab.servers import ROOT, Server
+from tests import checks
+
+
+def test_a_stingy_kernel(step: str) -> None:
+    arguments = ["--interval", "0.001"] if step == "step4_nonblocking_polling" else []
+    command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
+    with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:
+        for _ in range(3):
+            checks.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+            checks.frame_over_packets(server)
+            checks.resets(server)
+        assert "cannot accept: stingy" in server.log()
+        assert "Traceback" not in server.log()
+
+
+def test_the_stingy_socket_is_used() -> None:
+    """A server that does not look at what `send` returns fails here."""
+    careless = ROOT / "tests" / "planted.py"
+    command = [sys.executable, str(ROOT / "tests" / "stingy.py"), str(careless)]
+    with Server([*command, "careless_send"]) as server:
+        try:
+            checks.conversation(server, b"^abc$")
+        except AssertionError:
+            return
+    raise AssertionError("no byte was lost")

@@ -1,0 +1,61 @@
+"""How long N clients take, compared with one: the lesson of the steps, as a ratio.
+
+Both are measured in one run with the real client, its pauses scaled down.
+"""
+
+import asyncio
+import sys
+import time
+
+import pytest
+
+import simple_client
+from lab import servers
+from lab.servers import ROOT, Server
+from tests.limits import SERIAL
+
+COUNT = 5
+PACE = 0.06
+
+
+def ratio(server: Server) -> float:
+    """Return how many times as long `COUNT` clients at once take as one."""
+    return elapsed(server, COUNT) / elapsed(server, 1)
+
+
+def elapsed(server: Server, count: int) -> float:
+    """Return the time in seconds that `count` conversations at once take."""
+    start = time.perf_counter()
+    done = asyncio.run(simple_client.run(server.host, server.port, count, PACE))
+    assert simple_client.problems(done) == []
+    return time.perf_counter() - start
+
+
+def one_after_the_other(found: float) -> bool:
+    return 0.7 * COUNT < found < 1.5 * COUNT
+
+
+def side_by_side(found: float) -> bool:
+    return found < 0.5 * COUNT
+
+
+def test_elapsed(step: str, server: Server) -> None:
+    found = ratio(server)
+    assert one_after_the_other(found) if step in SERIAL else side_by_side(found), found
+
+
+@pytest.mark.parametrize(("name", "expected"), [("one_at_a_time", True), ("right", False)])
+def test_the_planted_ones_are_told_apart(name: str, expected: bool) -> None:
+    with Server([sys.executable, str(ROOT / "tests" / "planted.py"), name]) as server:
+        found = ratio(server)
+    assert one_after_the_other(found) is expected
+    assert side_by_side(found) is not expected
+
+
+def test_step4_waits_for_its_interval() -> None:
+    """The same conversation takes longer, the longer the interval."""
+    with (
+        servers.start("step4_nonblocking_polling", "--interval", "0.01") as often,
+        servers.start("step4_nonblocking_polling", "--interval", "0.5") as seldom,
+    ):
+        assert elapsed(seldom, 1) > 1.5 * elapsed(often, 1)
