@@ -368,12 +368,14 @@ def no_descriptors(server: Server) -> None:
         assert busy(server, 0.5) < 0.5, "spins while it has no descriptors"
         served[0].sendall(b"^a$")
         assert exactly(served[0], 1) == b"b", "a client that was there is no longer served"
+        served.pop().close()  # that makes room for one; the others leave when it has come
         while waiting:
-            served.pop().close()
             greeted = select.select(waiting, [], [], PATIENCE)[0]
             assert greeted, f"{len(waiting)} of 30 clients were not served when there was room"
-            served += receive_greetings(greeted)
             waiting.difference_update(greeted)
+            for sock in served + receive_greetings(greeted):
+                sock.close()
+            served = []
 
 
 def receive_greetings(socks: list[socket.socket]) -> list[socket.socket]:

@@ -1,0 +1,91 @@
+"""The pages say what is so: the table, the commands, the links, the diffs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.servers import ROOT, STEPS
+from tests import limits
+from tests.test_lineage import LINEAGE
+
+PAGES = [ROOT / "README.md", *(ROOT / step / "README.md" for step in STEPS)]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of the page's shell blocks."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def test_the_table_of_limits_is_current() -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = text.partition("<!-- limits -->\n")[2].partition("\n<!-- end -->")[0]
+    assert shown == limits.table()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_commands_exist_with_their_options(page: Path) -> None:
+    found = 0
+    for command in commands(page):
+        words = command.split()
+        if words[0] != "python":
+            continue
+        found += 1
+        done = subprocess.run(
+            [sys.executable, words[1], "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        for word in words:
+            if word.startswith("-"):
+                assert f"{word} " in done.stdout, command
+    assert found
+
+
+@pytest.mark.parametrize("step", LINEAGE)
+def test_the_page_shows_the_diff_from_its_parent(step: str) -> None:
+    diff = f"diff {LINEAGE[step].parent}/server.py {step}/server.py"
+    assert diff in commands(ROOT / step / "README.md")
+
+
+def test_every_step_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for step in STEPS:
+        assert f"({step}/README.md)" in text
+        assert re.search(rf"{step}\s+(│?\s+)?\w", text)
+
+
+def test_the_loop_on_the_page_of_step7() -> None:
+    """Ticks stall while a callback blocks, and go on while the pool works."""
+    page = (ROOT / STEPS[6] / "README.md").read_text()
+    blocking, pooled = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script = blocking + 'print("then")\n' + pooled + "loop.close()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stderr == ""
+    first, _, second = done.stdout.partition("then\n")
+    assert "slept\n" in second
+    assert second.count("tick") >= first.count("tick") + 2
