@@ -56,6 +56,10 @@ def _ps(*options: str) -> str:
 
 def children(pid: int) -> list[int]:
     """Return the processes that `pid` has started and that are still there."""
-    listed = _ps("-A", "-o", "ppid=,pid=,comm=")
+    listed = _ps("-A", "-o", "ppid=", "-o", "pid=", "-o", "comm=")
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return [int(own) for parent, own, name in rows if int(parent) == pid and name != "ps"]
+    return [
+        int(own)
+        for parent, own, name in rows
+        if int(parent) == pid and name.rpartition("/")[2] != "ps"
+    ]

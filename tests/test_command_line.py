@@ -215,6 +215,38 @@ def log_of(step: str, *arguments: str, until: str) -> list[str]:
         return server.log().splitlines()
 
 
+FEW_THREADS = """
+import runpy, sys, threading
+
+def start(self, really=threading.Thread.start):
+    if threading.active_count() > 2:
+        raise RuntimeError("can't start new thread")
+    print("thread", self.name, file=sys.stderr, flush=True)
+    really(self)
+
+threading.Thread.start = start
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_step2_refuses_whom_it_has_no_thread_for() -> None:
+    """The threads are named after their clients."""
+    script = str(ROOT / "step2_thread_per_client" / "server.py")
+    with Server([sys.executable, "-c", FEW_THREADS, script, "0"]) as server:
+        with checks.clients(server, 3) as socks:
+            peers = [serving.peer_name(sock.getsockname()) for sock in socks]
+            assert [checks.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
+            socks[0].sendall(b"^a$")
+            assert checks.exactly(socks[0], 1) == b"b"
+            log = logged(server, f"peer {peers[2]} refused: can't start new thread\n")
+            assert [f"thread {peer}\n" in log for peer in peers] == [True, True, False]
+        logged(server, f"peer {peers[0]} disconnected")
+        logged(server, f"peer {peers[1]} disconnected")
+        checks.settle(server)
+        checks.serves(server)
+
+
 def test_step3_narrates_each_call() -> None:
     lines = log_of("step3_blocking", until="disconnected")
     said = [line.partition(" (")[0] for line in lines]

@@ -1,5 +1,6 @@
 """The pages say what is so: the table, the commands, the links, the diffs."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -24,6 +25,14 @@ def commands(page: Path) -> list[str]:
     return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
 
 
+@functools.cache
+def help_of(script: str) -> str:
+    """Return what a script of ours says of itself."""
+    command = [sys.executable, script, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout
+
+
 def test_the_table_of_limits_is_current() -> None:
     text = (ROOT / "README.md").read_text()
     shown = text.partition("<!-- limits -->\n")[2].partition("\n<!-- end -->")[0]
@@ -45,17 +54,10 @@ def test_the_commands_exist_with_their_options(page: Path) -> None:
         if words[0] != "python":
             continue
         found += 1
-        done = subprocess.run(
-            [sys.executable, words[1], "--help"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
+        assert help_of(words[1])
         for word in words:
             if word.startswith("-"):
-                assert f"{word} " in done.stdout, command
+                assert f"{word} " in help_of(words[1]), command
     assert found
 
 
