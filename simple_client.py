@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from common import descriptors
+
 ACK = b"*"
 # What is sent, and the pause after it in seconds. Frames are cut across the pieces.
 SCRIPT = (
@@ -202,6 +204,7 @@ def main() -> int:
     parser.add_argument("--pace", type=pace, default=1.0, help="scales the pauses (1.0)")
     args = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(levelname)s:%(asctime)s:%(message)s")
+    descriptors.raise_limit()  # each conversation takes one
     start = time.time()
     try:
         conversations = asyncio.run(run(args.host, args.port, args.n, args.pace))

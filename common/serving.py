@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from common import descriptors
+
 RECV_SIZE = 64 * 1024
 """Bytes to ask of one `recv`."""
 
@@ -78,6 +80,9 @@ def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
     logging.getLogger().handlers[0].addFilter(_Once())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    before, after = descriptors.raise_limit()
+    if before != after:
+        log.info("descriptor limit raised from %d to %d", before, after)
     try:
         with _listener(args.host, args.port) as listener:
             print(f"Serving on {peer_name(listener.getsockname())}", flush=True)

@@ -7,6 +7,7 @@ import sys
 import time
 
 import simple_client
+from common import descriptors
 from lab import processes, servers
 
 MARKS = {
@@ -130,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"python -m lab race: {error}", file=sys.stderr)
         return 2
+    descriptors.raise_limit()  # the clients of all seven are in this process
     with contextlib.ExitStack() as stack:
         lanes = []
         for step in steps:

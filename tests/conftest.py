@@ -1,23 +1,20 @@
 """Fixtures: a step's server on a free port, and a look round at the end."""
 
 import os
-import resource
 import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from common import descriptors
 from lab import processes, servers
 
 
 def pytest_configure() -> None:
     """Let fixtures stop what they started when pytest itself is told to end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Some checks hold more connections than many systems allow at first (256 on macOS).
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
+    descriptors.raise_limit()  # some checks hold more than a thousand connections
 
 
 @pytest.fixture(scope="module", params=servers.STEPS)

@@ -176,6 +176,14 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
         assert server.log() == ""
 
 
+def test_raises_its_limit_on_descriptors_and_says_so() -> None:
+    script = str(ROOT / "step6_epoll_kqueue" / "server.py")
+    limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable, script, "0"]
+    with Server(limited) as server, checks.clients(server, 100) as socks:
+        assert [checks.exactly(sock, 1) for sock in socks] == [b"*"] * 100
+        assert server.log().startswith("descriptor limit raised from 64 to ")
+
+
 def test_accepted_sockets_send_at_once_and_do_not_linger() -> None:
     """TCP_NODELAY is inherited from the listening socket."""
     with (

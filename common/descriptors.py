@@ -1,0 +1,20 @@
+"""The limit on open descriptors, and so on connections."""
+
+import resource
+
+_OPEN_MAX = 10240
+"""What macOS grants where it says that there is no limit."""
+
+
+def raise_limit() -> tuple[int, int]:
+    """Allow this process as many descriptors as it may have without asking anybody.
+
+    Many systems start programs with a soft limit of 1024, or even 256. Returns the soft
+    limit before and after (getrlimit(2)).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_MAX if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft, soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft, wanted
