@@ -1,0 +1,201 @@
+"""A model of `select.kqueue` and `select.kevent` for Linux, over epoll. Not the real thing.
+
+    python tests/kqueue_model.py step6_epoll_kqueue/server.py 0
+
+It takes epoll away and puts the model in its place, then runs the program: so the half of
+step 6 that is for macOS and the BSDs is run by tests on Linux too. It passes CPython's
+own tests of kqueue; the macOS job of the workflow runs the real one.
+
+kqueue(2) knows a *knote* for each pair of descriptor and filter, where epoll has one entry
+for each descriptor. So there is an epoll for each filter, and one around them that is
+waited on. `EV_CLEAR` is `EPOLLET`, and a hang-up is `EV_EOF`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import functools
+import itertools
+import os
+import runpy
+import select
+import struct
+import sys
+import termios
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+KQ_FILTER_READ, KQ_FILTER_WRITE = -1, -2
+KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, KQ_EV_DISABLE = 0x1, 0x2, 0x4, 0x8
+KQ_EV_ONESHOT, KQ_EV_CLEAR = 0x10, 0x20
+KQ_EV_ERROR, KQ_EV_EOF = 0x4000, 0x8000
+
+_EPOLL = select.epoll
+_INTEREST = {
+    KQ_FILTER_READ: select.EPOLLIN | select.EPOLLRDHUP,
+    KQ_FILTER_WRITE: select.EPOLLOUT,
+}
+_HANG_UP = {
+    KQ_FILTER_READ: select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR,
+    KQ_FILTER_WRITE: select.EPOLLHUP | select.EPOLLERR,
+}
+
+
+@functools.total_ordering
+class kevent:  # noqa: N801, the name is select's
+    """A change to be made, or an event that came."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        ident: Any,
+        filter: int = KQ_FILTER_READ,  # noqa: A002
+        flags: int = KQ_EV_ADD,
+        fflags: int = 0,
+        data: int = 0,
+        udata: int = 0,
+    ) -> None:
+        self.ident: int = ident if isinstance(ident, int) else ident.fileno()
+        self.filter = filter
+        self.flags = flags
+        self.fflags = fflags
+        self.data = data
+        self.udata = udata
+
+    def _key(self) -> tuple[int, ...]:
+        return self.ident, self.filter, self.flags, self.fflags, self.data, self.udata
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, kevent) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return self._key() < other._key() if isinstance(other, kevent) else NotImplemented
+
+
+class kqueue:  # noqa: N801, the name is select's
+    """A queue of events: changes go in by `control`, events come out of it."""
+
+    _all: ClassVar[dict[int, "kqueue"]] = {}
+
+    def __init__(self) -> None:
+        self._outer = _EPOLL()
+        self._inner = {each: _EPOLL() for each in _INTEREST}
+        self._knotes: dict[tuple[int, int], kevent] = {}
+        for epoll in self._inner.values():
+            self._outer.register(epoll, select.EPOLLIN)
+        self._all[self.fileno()] = self
+
+    @classmethod
+    def fromfd(cls, fd: int) -> "kqueue":
+        """Return the queue that has this descriptor."""
+        return cls._all[fd]
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._outer.closed
+
+    def fileno(self) -> int:
+        """Return the descriptor; ValueError if it is closed."""
+        return self._outer.fileno()
+
+    def close(self) -> None:
+        """Close it, and forget every knote."""
+        if not self.closed:
+            self._all.pop(self.fileno(), None)
+            self._outer.close()
+            for epoll in self._inner.values():
+                epoll.close()
+
+    def control(
+        self,
+        changelist: Iterable[kevent] | None,
+        max_events: int,
+        timeout: float | None = None,
+    ) -> list[kevent]:
+        """Make the changes, then wait for events and return them, as kevent(2) does."""
+        if self.closed:
+            raise ValueError("I/O operation on closed kqueue object")
+        events: list[kevent] = []
+        for change in changelist or ():
+            try:
+                self._change(change)
+            except OSError as error:
+                if len(events) >= max_events:
+                    raise
+                flags = KQ_EV_ERROR
+                events.append(
+                    kevent(change.ident, change.filter, flags, 0, error.errno or 0, change.udata)
+                )
+        if events or max_events == 0:
+            return events
+        if self._outer.poll(timeout):
+            for filter_, epoll in self._inner.items():
+                room = max_events - len(events)
+                for fd, found in epoll.poll(0, room) if room else ():
+                    events.append(self._event(fd, filter_, found))
+        return events
+
+    def _change(self, change: kevent) -> None:
+        if change.filter not in self._inner:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        epoll = self._inner[change.filter]
+        key = change.ident, change.filter
+        if change.flags & KQ_EV_DELETE:
+            if self._knotes.pop(key, None) is None:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            epoll.unregister(change.ident)  # ENOENT too if it was closed meanwhile
+            return
+        mask = _INTEREST[change.filter]
+        if change.flags & KQ_EV_CLEAR:
+            mask |= select.EPOLLET
+        if change.flags & KQ_EV_ONESHOT:
+            mask |= select.EPOLLONESHOT
+        if change.flags & KQ_EV_DISABLE:
+            mask = 0
+        try:
+            epoll.modify(change.ident, mask)
+        except FileNotFoundError:
+            if not change.flags & KQ_EV_ADD:
+                raise
+            epoll.register(change.ident, mask)
+        self._knotes[key] = change
+
+    def _event(self, fd: int, filter_: int, found: int) -> kevent:
+        knote = self._knotes[fd, filter_]
+        flags = knote.flags & (KQ_EV_CLEAR | KQ_EV_ONESHOT)
+        if found & _HANG_UP[filter_]:
+            flags |= KQ_EV_EOF
+        if knote.flags & KQ_EV_ONESHOT:
+            self._change(kevent(fd, filter_, KQ_EV_DELETE))
+        data = 1  # so many wait to be accepted, or fit in, at least
+        if filter_ == KQ_FILTER_READ:
+            with contextlib.suppress(OSError):  # a listening socket
+                (data,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+        return kevent(fd, filter_, flags, 0, data, knote.udata)
+
+
+def install() -> None:
+    """Take epoll out of the `select` module, and put the model in."""
+    for name in ("epoll", "epoll_create"):
+        if hasattr(select, name):
+            delattr(select, name)
+    names = [name for name in globals() if name.startswith("KQ_")]
+    for name in itertools.chain(names, ("kqueue", "kevent")):
+        setattr(select, name, globals()[name])
+
+
+def main() -> None:
+    """Run the program named on the command line, with the arguments after it."""
+    install()
+    del sys.argv[0]
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
