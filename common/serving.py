@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
 def arguments(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser of what every server takes: PORT, --host and --quiet.
 
-    `doc`, the server's own docstring, is what `--help` says it shows.
+    `doc`, the server's own docstring, becomes the description in `--help`.
     """
     parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -73,8 +73,8 @@ def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
     """Listen where `args` says, announce it, and end cleanly on Ctrl-C or SIGTERM.
 
     Yields the listening socket. Both signals raise KeyboardInterrupt in the main
-    thread, which wakes it from whatever call it sleeps in; the status is then 0.
-    An OSError, here or in the body, ends the program with one line and status 1.
+    thread, which wakes it from whatever call it sleeps in; the status is then 0. If it
+    cannot listen there, the program ends with one line and status 1.
     """
     logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
     logging.getLogger().handlers[0].addFilter(_Once())
@@ -89,29 +89,30 @@ def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
             yield listener
     except KeyboardInterrupt:
         pass
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name
-        sys.exit(f"Cannot serve on {peer_name((args.host, args.port))}: {reason(error)}")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
     if threading.active_count() > 1:
-        # Threads may be blocked in a call for as long as their client likes, and
-        # the interpreter's own way out would wait for them or pull the log from
-        # under them. The kernel closes the sockets either way.
+        # Threads may be blocked in a call for as long as their client likes. The
+        # interpreter's own way out would wait for them, or close the log while they
+        # write to it. The kernel closes the sockets either way.
         os._exit(0)
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Bind to the first address that `host` has, IPv4 or IPv6."""
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind)
-    # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # The sockets accepted from it inherit this. Without it, an answer sent in two
-    # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.bind(address)
-    listener.listen(_BACKLOG)
+    """Bind to the first address that `host` has, IPv4 or IPv6, and listen."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The sockets accepted from it inherit this. Without it, an answer sent in two
+        # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
+        sys.exit(f"Cannot serve on {peer_name((host, port))}: {reason(error)}")
     return listener
 
 
@@ -134,7 +135,7 @@ def log_connected(peer: str) -> None:
 
 
 def log_disconnected(peer: str, received: int, sent: int, error: Exception | None = None) -> None:
-    """Log that a client left, why if it was not in order, and the bytes it moved."""
+    """Log that a client left, with the error if there was one, and the bytes moved."""
     why = f": {reason(error)}" if isinstance(error, OSError) else ""
     log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
 

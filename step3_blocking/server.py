@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -35,11 +35,9 @@ def narrated(call: Callable[..., T], *args: Any) -> T:
 
 def described(result: Any) -> str:
     """Say what `recv`, `send` or `accept` returned."""
-    if isinstance(result, bytes):
-        return f"{len(result)} bytes"
-    if isinstance(result, int):
-        return f"{result} bytes"
-    return "a connection"
+    if isinstance(result, tuple):
+        return "a connection"
+    return f"{result if isinstance(result, int) else len(result)} bytes"
 
 
 class Client:
@@ -109,7 +107,7 @@ def write(client: Client) -> None:
 
 
 def drop(client: Client, error: Exception) -> None:
-    """Part with a client that has left or failed."""
+    """Close a client that has left or failed."""
     client.sock.close()
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 

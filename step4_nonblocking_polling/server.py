@@ -1,9 +1,9 @@
 """Step 4, non-blocking I/O with polling: one thread asks every socket in turn.
 
-No call sleeps any more. A `recv` with nothing to receive returns at once with
-EAGAIN, so that one thread can go round all its clients. But nobody tells it when
-to: it goes round, sleeps for an interval, and goes round again. A short interval
-wastes CPU, a long one makes clients wait, and nearly every call is in vain.
+No call on a socket sleeps any more. A `recv` with nothing to receive returns at
+once with EAGAIN, so that one thread can go round all its clients. But nobody tells
+it when to: it goes round, sleeps for an interval, and goes round again. A short
+interval wastes CPU, a long one makes clients wait, and most calls are in vain.
 """
 
 import socket
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -34,7 +34,8 @@ class Poller:
         self.interval = interval
         self.watched: dict[Key, Tally] = {}
         self.round, self.total = Tally(), Tally()
-        self.line, self.repeats = "", 0  # logged last, and how often it came again
+        self.last_line = ""
+        self.repeats = 0
 
     def watch(self, key: "Key", interest: str) -> None:
         """Ask `key` in every round from now on, whatever it waits for."""
@@ -53,7 +54,7 @@ class Poller:
         """
         asked, wasted = self.round.asked, self.round.wasted
         if asked:
-            self.say(f"round: {asked} asked, {wasted} EAGAIN, {asked - wasted} had data")
+            self.say(f"round: {asked} asked, {wasted} EAGAIN, {asked - wasted} had something")
         if asked == wasted:
             time.sleep(self.interval)
         self.round = Tally()
@@ -63,19 +64,19 @@ class Poller:
         return list(self.watched)
 
     def would_block(self, key: "Key") -> None:
-        """Hear that the call on `key` said EAGAIN."""
+        """Note that the call on `key` said EAGAIN."""
         for count in (self.watched[key], self.round, self.total):
             count.wasted += 1
 
     def say(self, line: str) -> None:
         """Log a line, unless it repeats the last; then count it, for the next to tell."""
-        if line == self.line:
+        if line == self.last_line:
             self.repeats += 1
             return
         if self.repeats:
             serving.log.info("... and %d more like that", self.repeats)
         serving.log.info(line)
-        self.line, self.repeats = line, 0
+        self.last_line, self.repeats = line, 0
 
 
 class Client:
@@ -96,7 +97,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket
+Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:
@@ -171,7 +172,7 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Part with a client that has left or failed."""
+    """Close and forget a client that has left or failed."""
     poller.forget(client)
     client.sock.close()
     serving.log_disconnected(client.peer, client.received, client.sent, error)
@@ -192,7 +193,7 @@ def main() -> None:
         try:
             serve(listener, poller)
         finally:
-            poller.say(f"in all: {poller.total.asked} calls, {poller.total.wasted} in vain")
+            poller.say(f"in all: asked {poller.total.asked} times, {poller.total.wasted} in vain")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -26,9 +26,9 @@ class Select:
         self.sets: dict[str, set[int]] = {READ: set(), WRITE: set()}
 
     def change(self, fd: int, old: str | None, new: str | None) -> None:
-        """Move `fd` from the `old` set to the `new`; ValueError if it fits in none."""
+        """Move `fd` from the `old` set to the `new`; ValueError if it is FD_SETSIZE or more."""
         if old is None:
-            select.select([fd], (), (), 0)  # ValueError: not below FD_SETSIZE
+            select.select([fd], (), (), 0)  # raises it now, and not in `ready` every time
         else:
             self.sets[old].remove(fd)
         if new is not None:
@@ -71,7 +71,7 @@ class Poller:
         return [self.keys[fd] for fd in self.kernel.ready(timeout)]
 
     def would_block(self, key: "Key") -> None:
-        """Hear that the call on `key` said EAGAIN: the kernel will say when to try again."""
+        """Nothing to do when a call said EAGAIN: the kernel will say when to try again."""
 
 
 class Client:
@@ -92,7 +92,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket
+Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:
@@ -167,7 +167,7 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Part with a client that has left or failed."""
+    """Close and forget a client that has left or failed."""
     poller.forget(client)
     client.sock.close()
     serving.log_disconnected(client.peer, client.received, client.sent, error)

@@ -1,9 +1,9 @@
 """Step 6, epoll and kqueue: tell the kernel once, and hear of the ready ones only.
 
 The set of sockets lives in the kernel: each is registered once, and waiting
-returns those that are ready and no others. There is no limit on descriptors, and
-ten thousand idle clients cost nothing. Linux calls it epoll; macOS and the BSDs
-call it kqueue.
+returns those that are ready and no others. There is no limit on descriptors but
+that of the process, and idle clients cost memory but no time. Linux calls it epoll;
+macOS and the BSDs call it kqueue.
 """
 
 import select
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -93,7 +93,7 @@ class Poller:
         return [self.keys[fd] for fd in self.kernel.ready(timeout)]
 
     def would_block(self, key: "Key") -> None:
-        """Hear that the call on `key` said EAGAIN: the kernel will say when to try again."""
+        """Nothing to do when a call said EAGAIN: the kernel will say when to try again."""
 
 
 class Client:
@@ -114,7 +114,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket
+Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:
@@ -189,7 +189,7 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Part with a client that has left or failed."""
+    """Close and forget a client that has left or failed."""
     poller.forget(client)
     client.sock.close()
     serving.log_disconnected(client.peer, client.received, client.sent, error)

@@ -79,8 +79,8 @@ class Loop:
     def watch(self, key: HasFileno, interest: int, callback: OnReady) -> None:
         """Call `callback(loop, key)` whenever `key` is ready for `interest`, READ or WRITE.
 
-        Replaces what `key` was watched for. A callback that raises ends this. Raises
-        OSError or ValueError if the platform's mechanism cannot watch `key`.
+        Replaces what `key` was watched for. If the callback raises, `key` is forgotten.
+        Raises OSError or ValueError if the platform's mechanism cannot watch `key`.
         """
         known = self._watched.get(key)
         if known == (interest, callback):
@@ -101,8 +101,9 @@ class Loop:
     ) -> Timer:
         """Call `callback()` in `delay` seconds, and then every `repeat` seconds, if given.
 
-        A callback that raises ends its timer. Ticks missed while the loop was held up
-        are not made up for. Raises ValueError if `repeat` is not positive.
+        If the callback raises, the timer is cancelled. The time to the next tick counts
+        from when this one ran, so that ticks missed while the loop was held up are not
+        made up for. Raises ValueError if `repeat` is not positive.
         """
         if repeat is not None and repeat <= 0:
             raise ValueError(f"repeat must be positive, not {repeat}")
@@ -150,7 +151,7 @@ class Loop:
             log.debug("the loop is closed: %r dropped", callback)
 
     def stop(self) -> None:
-        """Have `run` return at the end of this turn."""
+        """Have `run` return soon, at the end of a turn."""
         self.call_threadsafe(self._stop)
 
     # The phases of a turn
@@ -165,7 +166,7 @@ class Loop:
                 continue
             if timer.repeat is not None:
                 self._arm(timer, now + timer.repeat)
-            if not self._run(timer.callback):
+            if not self._call(timer.callback):
                 timer.cancel()
 
     def _poll(self) -> None:
@@ -174,18 +175,18 @@ class Loop:
             if key not in self._watched:
                 continue  # forgotten by a callback earlier in this batch
             _, callback = self._watched[key]
-            if not self._run(callback, self, key) and key in self._watched:
+            if not self._call(callback, self, key) and key in self._watched:
                 self.forget(key)
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):  # what these post waits for the next turn
-            self._run(self._posted.popleft())
+            self._call(self._posted.popleft())
 
-    # What they are made of
+    # Helpers
 
     def _timeout(self) -> float | None:
         """Return how long `_poll` may sleep, in seconds; None: until a socket is ready."""
-        if self._posted or self._stopping:
+        if self._posted:
             return 0
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
@@ -196,7 +197,7 @@ class Loop:
     def _arm(self, timer: Timer, due: float) -> None:
         heapq.heappush(self._timers, (due, next(self._order), timer))
 
-    def _run(self, callback: Callable[..., object], *args: object) -> bool:
+    def _call(self, callback: Callable[..., object], *args: object) -> bool:
         """Call `callback`; if it raises, log that and return False: the loop goes on."""
         try:
             callback(*args)

@@ -2,8 +2,8 @@
 
 The loop has left the server: it waits, keeps timers and has a pool of threads, and
 is in `eventloop.py`. What remains here are callbacks, called when their socket is
-ready. While one of them runs nobody else is served: a call that blocks must not be
-made here, but handed to the pool.
+ready. While one of them runs nobody else is served, so none may make a call that
+blocks. These have none to make; a server that has hands it to the pool.
 """
 
 import socket
@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop
@@ -100,7 +100,7 @@ def write(client: Client) -> None:
 
 
 def drop(loop: Loop, client: Client, error: Exception) -> None:
-    """Part with a client that has left or failed."""
+    """Close and forget a client that has left or failed."""
     loop.forget(client)
     client.sock.close()
     serving.log_disconnected(client.peer, client.received, client.sent, error)

@@ -34,7 +34,7 @@ SERIAL = ("step1_sequential", "step3_blocking")
 LABELS = {
     "silence": "a silent client holds nobody up",
     "fifty_at_once": "50 clients at once",
-    "answers_at_once": "answers as soon as it is asked",
+    "answers_at_once": "answers the client it serves without delay",
     "eleven_hundred_at_once": "1,100 clients at once",
 }
 
