@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from lab import race
+from lab import edges, race
 
 
 def main() -> int:
@@ -12,6 +12,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     race.add_to(commands)
+    edges.add_to(commands)
     args = parser.parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -40,14 +40,14 @@ class Select:
         return readable + writable
 
 
-Mechanism = Select
+Mechanism: TypeAlias = Select
 
 
 class Poller:
     """Who is watched, and for what."""
 
-    def __init__(self) -> None:
-        self.kernel = Mechanism()
+    def __init__(self, kernel: Mechanism) -> None:
+        self.kernel = kernel
         self.watched: dict[Key, str] = {}
         self.keys: dict[int, Key] = {}
 
@@ -177,7 +177,7 @@ def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
     with serving.listening(args) as listener:
-        serve(listener, Poller())
+        serve(listener, Poller(Select()))
 
 
 if __name__ == "__main__":

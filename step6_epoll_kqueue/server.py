@@ -23,9 +23,10 @@ MAX_EVENTS = 1024  # that kqueue returns at once; the rest come next time
 class Epoll:
     """`epoll(7)`, Linux: the kernel keeps the set, and is told only what changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, edge_triggered: bool = False) -> None:
         self.epoll = select.epoll()
-        self.events = {READ: select.EPOLLIN, WRITE: select.EPOLLOUT}
+        edge = select.EPOLLET if edge_triggered else 0
+        self.events = {READ: select.EPOLLIN | edge, WRITE: select.EPOLLOUT | edge}
 
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Have the kernel watch `fd` for what is `new` instead of what is `old`."""
@@ -44,9 +45,10 @@ class Epoll:
 class Kqueue:
     """`kqueue(2)`, macOS and the BSDs: the same, under other names."""
 
-    def __init__(self) -> None:
+    def __init__(self, edge_triggered: bool = False) -> None:
         self.kqueue = select.kqueue()
         self.filters = {READ: select.KQ_FILTER_READ, WRITE: select.KQ_FILTER_WRITE}
+        self.add = select.KQ_EV_ADD | (select.KQ_EV_CLEAR if edge_triggered else 0)
 
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Have the kernel watch `fd` for what is `new` instead of what is `old`."""
@@ -54,7 +56,7 @@ class Kqueue:
         if old is not None:
             changes.append(select.kevent(fd, self.filters[old], select.KQ_EV_DELETE))
         if new is not None:
-            changes.append(select.kevent(fd, self.filters[new], select.KQ_EV_ADD))
+            changes.append(select.kevent(fd, self.filters[new], self.add))
         self.kqueue.control(changes, 0)
 
     def ready(self, timeout: float | None) -> list[int]:
@@ -62,14 +64,14 @@ class Kqueue:
         return [event.ident for event in self.kqueue.control(None, MAX_EVENTS, timeout)]
 
 
-Mechanism = Epoll if hasattr(select, "epoll") else Kqueue
+Mechanism: TypeAlias = Epoll | Kqueue
 
 
 class Poller:
     """Who is watched, and for what."""
 
-    def __init__(self) -> None:
-        self.kernel = Mechanism()
+    def __init__(self, kernel: Mechanism) -> None:
+        self.kernel = kernel
         self.watched: dict[Key, str] = {}
         self.keys: dict[int, Key] = {}
 
@@ -94,6 +96,32 @@ class Poller:
 
     def would_block(self, key: "Key") -> None:
         """Nothing to do when a call said EAGAIN: the kernel will say when to try again."""
+
+
+class EdgePoller(Poller):
+    """Edge-triggered: the kernel says once that a key has become ready, so it is kept in mind.
+
+    A key stays ready until a call on it says EAGAIN. In every round each that is ready gets
+    one call, so that a client with much to say cannot keep the others from having theirs.
+    """
+
+    def __init__(self, kernel: Mechanism) -> None:
+        super().__init__(kernel)
+        self.ready: dict[Key, None] = {}  # in the order in which they became so
+
+    def forget(self, key: "Key") -> None:
+        """Wait for `key` no more."""
+        super().forget(key)
+        self.ready.pop(key, None)
+
+    def wait(self, timeout: float | None) -> list["Key"]:
+        """Sleep until somebody is ready, but not if somebody still is; return who is."""
+        self.ready.update(dict.fromkeys(super().wait(0 if self.ready else timeout)))
+        return list(self.ready)
+
+    def would_block(self, key: "Key") -> None:
+        """Note that the call on `key` said EAGAIN: only from now on will the kernel speak up."""
+        self.ready.pop(key, None)
 
 
 class Client:
@@ -197,9 +225,13 @@ def drop(poller: Poller, client: Client, error: Exception) -> None:
 
 def main() -> None:
     """Serve until told to stop."""
-    args = serving.arguments(__doc__).parse_args()
+    parser = serving.arguments(__doc__)
+    parser.add_argument("--edge-triggered", action="store_true", help="hear of changes only")
+    args = parser.parse_args()
+    kernel = (Epoll if hasattr(select, "epoll") else Kqueue)(args.edge_triggered)
+    poller = (EdgePoller if args.edge_triggered else Poller)(kernel)
     with serving.listening(args) as listener:
-        serve(listener, Poller())
+        serve(listener, poller)
 
 
 if __name__ == "__main__":

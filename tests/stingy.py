@@ -20,11 +20,14 @@ from typing import Any
 class StingySocket(socket.socket):
     """A socket that sends and receives a few bytes at a time, and often does not at all."""
 
+    honest = False  # it takes and gives a few bytes, but says EAGAIN only when it is so
     _calls = itertools.count(1)
 
     def _refuse(self, every: int, number: int) -> None:
         """Fail every so many calls; with EAGAIN only where that can be."""
-        if next(self._calls) % every == 0 and (number != errno.EAGAIN or self.gettimeout() == 0):
+        if self.honest or next(self._calls) % every:
+            return
+        if number != errno.EAGAIN or self.gettimeout() == 0:
             raise OSError(number, "stingy")
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -48,6 +51,9 @@ def main() -> None:
     """Run the server named on the command line, with the arguments after it."""
     socket.socket = StingySocket  # type: ignore[misc]
     del sys.argv[0]
+    if sys.argv[0] == "--honest":
+        StingySocket.honest = True
+        del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -1,0 +1,223 @@
+"""Step 6 in all its forms: epoll and kqueue, level- and edge-triggered.
+
+Level-triggered on the mechanism of the platform it goes through `test_contract.py` as well.
+Where there is only epoll, kqueue is a model (`kqueue_model.py`); a system that has the real
+one runs that.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from lab import edges
+from lab.servers import ROOT, Server
+from step6_epoll_kqueue.server import READ, Client, EdgePoller, Epoll, Key, Kqueue, Poller
+from tests import checks, kqueue_model
+from tests.test_contract import named
+
+REAL = hasattr(select, "kqueue")
+MODEL = [sys.executable, str(ROOT / "tests" / "kqueue_model.py")]
+STEP6 = [str(ROOT / "step6_epoll_kqueue" / "server.py"), "0"]
+EDGE = "--edge-triggered"
+FORMS = {
+    "epoll-edge": [sys.executable, *STEP6, EDGE],
+    "kqueue-level": [*MODEL, *STEP6],
+    "kqueue-edge": [*MODEL, *STEP6, EDGE],
+}
+if REAL:
+    FORMS = {"kqueue-edge": [sys.executable, *STEP6, EDGE]}
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def command(request: pytest.FixtureRequest) -> list[str]:
+    """The command that starts each form."""
+    return FORMS[request.param]
+
+
+@pytest.fixture(scope="module")
+def running(command: list[str]) -> Iterator[Server]:
+    with Server(command) as server:
+        yield server
+
+
+@pytest.mark.parametrize("check", checks.CONTRACT, ids=named)
+def test_contract(check: checks.Check, server: Server) -> None:
+    check(server)
+
+
+def test_two_hundred_clients(server: Server) -> None:
+    with checks.clients(server, 200) as socks:
+        for sock in socks:
+            sock.sendall(b"^a")
+        assert [checks.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
+
+
+def test_data_and_its_end_at_once(server: Server) -> None:
+    """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
+    with checks.connect(server) as sock:
+        assert checks.exactly(sock, 1) == b"*"
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            sock.sendall(b"^" + b"a" * 200_000)  # takes several calls of recv
+            sock.shutdown(socket.SHUT_WR)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert checks.to_the_end(sock) == b"b" * 200_000
+
+
+def test_partial_sends(command: list[str]) -> None:
+    """One byte a call; but no EAGAIN that is not true, which edges cannot make good for."""
+    at = command.index(STEP6[0])
+    honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
+    with Server([*command[:at], *honest, *command[at:]]) as server:
+        checks.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+        checks.frame_over_packets(server)
+        checks.resets(server)
+
+
+def test_ends(command: list[str]) -> None:
+    with Server(command) as server:
+        checks.ends_on_sigterm(server)
+
+
+# What edges lose
+
+
+@pytest.mark.parametrize("poller", edges.POLLERS)
+def test_one_call_for_each_edge_is_not_enough(poller: str) -> None:
+    back, greeted = edges.bytes_back(poller), edges.clients_greeted(poller)
+    if poller == "until EAGAIN":
+        assert (back, greeted) == (edges.BYTES, edges.CLIENTS)
+    else:
+        assert back < edges.RECV_SIZE
+        assert greeted < edges.CLIENTS / 2
+
+
+def test_the_page_shows_what_edges_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "edges"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=True,
+    )
+    assert done.stdout.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
+
+
+# The pollers by themselves
+
+
+class Greedy(EdgePoller):
+    """Planted: it lets one finish before it turns to the next."""
+
+    def wait(self, timeout: float | None) -> list[Key]:
+        """Return one only."""
+        return super().wait(timeout)[:1]
+
+
+@pytest.fixture(params=[Epoll, Kqueue])
+def kernel(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Epoll | Kqueue]:
+    """Each mechanism, edge-triggered; kqueue as a model where it has to be one."""
+    if request.param is Kqueue and not REAL:
+        for name in dir(kqueue_model):
+            if name.startswith(("KQ_", "kqueue", "kevent")):
+                monkeypatch.setattr(select, name, getattr(kqueue_model, name), raising=False)
+    if request.param is Epoll and REAL:
+        pytest.skip("no epoll here")
+    made = request.param(edge_triggered=True)
+    yield made
+    (made.epoll if isinstance(made, Epoll) else made.kqueue).close()
+
+
+def client(said: bytes) -> tuple[Client, socket.socket]:
+    """Return a client that has said something, and its own end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.sendall(said)
+    return Client(ours, "peer"), theirs
+
+
+@pytest.mark.parametrize(("kind", "fair"), [(EdgePoller, True), (Greedy, False)])
+def test_a_chatty_client_does_not_starve_the_others(
+    kernel: Epoll | Kqueue, kind: type[EdgePoller], fair: bool
+) -> None:
+    """One has a hundred packets waiting, the other one: it is called in the first round."""
+    poller = kind(kernel)
+    (chatty, one), (quiet, other) = client(b"x" * 100_000), client(b"x")
+    poller.watch(chatty, READ)
+    poller.watch(quiet, READ)
+    rounds = 0
+    heard = False
+    while not heard:
+        rounds += 1
+        for key in poller.wait(0):
+            assert isinstance(key, Client)
+            heard = heard or key is quiet
+            try:
+                key.sock.recv(1000)
+            except BlockingIOError:
+                poller.would_block(key)
+    assert (rounds == 1) is fair
+    for sock in (chatty.sock, quiet.sock, one, other):
+        sock.close()
+
+
+@pytest.mark.parametrize("kind", [Poller, EdgePoller])
+def test_a_reused_descriptor_has_no_events_of_the_one_before(
+    kernel: Epoll | Kqueue, kind: type[Poller]
+) -> None:
+    poller = kind(kernel)
+    before, theirs = client(b"x")
+    poller.watch(before, READ)
+    assert poller.wait(0) == [before]
+    number = before.fileno()
+    poller.forget(before)
+    before.sock.close()
+    theirs.close()
+    after, theirs = client(b"")
+    assert after.fileno() == number
+    poller.watch(after, READ)
+    assert poller.wait(0) == []
+    theirs.send(b"x")
+    assert poller.wait(1) == [after]
+    for sock in (after.sock, theirs):
+        sock.close()
+
+
+# The model of kqueue
+
+
+@pytest.mark.skipif(REAL, reason="this system has the real one")
+@pytest.mark.parametrize(
+    "words", [("test.test_kqueue",), ("test.test_selectors", "KqueueSelectorTestCase")]
+)
+def test_the_model_passes_the_tests_of_cpython(words: tuple[str, ...]) -> None:
+    if not (find_spec("test") and find_spec(words[0])):
+        pytest.skip("CPython's own tests are not installed here")
+    done = subprocess.run(
+        [*MODEL, "-m", *words], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\nOK" in done.stderr
+
+
+@pytest.mark.skipif(REAL, reason="this system has the real one")
+def test_there_is_no_epoll_under_the_model() -> None:
+    done = subprocess.run(
+        [*MODEL, "-m", "timeit", "-n", "1", "-r", "1", "import select; select.epoll"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert "has no attribute 'epoll'" in done.stderr + done.stdout
