@@ -65,7 +65,10 @@ class Conversation:
 
     async def _connect_and_talk(self, host: str, port: int, pace: float, patience: float) -> None:
         try:
-            reader, writer = await asyncio.open_connection(host, port)
+            async with asyncio.timeout(patience):
+                reader, writer = await asyncio.open_connection(host, port)
+        except TimeoutError:
+            raise _ProblemError(f"late: no connection within {patience:.1f} s") from None
         except (OSError, UnicodeError) as error:
             raise _ProblemError(f"cannot connect to {host}:{port}: {_reason(error)}") from None
         try:
@@ -106,6 +109,7 @@ class Conversation:
         finally:
             reading.cancel()
         log.info("%s disconnecting", self.name)
+        await self._expect_no_more(reader, writer)
         if self.received != OWED:
             kind = "short" if OWED.startswith(self.received) else "wrong"
             raise _ProblemError(f"{kind}: {self._compared()}")
@@ -117,6 +121,17 @@ class Conversation:
                 break
             log.info("%s received %r", self.name, chunk)
             self.received += chunk
+
+    async def _expect_no_more(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Say that this was all, and add to the answer what comes until the server closes."""
+        writer.write_eof()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                self.received += await reader.read(-1)
+        except TimeoutError:
+            raise _ProblemError(f"late: not closed within {PATIENCE:.1f} s") from None
 
     def _compared(self) -> str:
         return f"got {self.received!r}, owed {OWED!r}"
@@ -212,7 +227,8 @@ def main() -> int:
         return 130
     for line in problems(conversations):
         log.error(line)
-    print(f"Elapsed: {time.time() - start}")
+    with contextlib.suppress(BrokenPipeError):
+        print(f"Elapsed: {time.time() - start}", flush=True)
     return 1 if any(each.problem for each in conversations) else 0
 
 

@@ -1,7 +1,6 @@
 """Around a server: its arguments, its listening socket, its log and its clean stop."""
 
 import argparse
-import contextlib
 import logging
 import os
 import signal
@@ -9,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from common import descriptors
@@ -22,7 +21,7 @@ RETRY = 0.1
 
 # A short backlog makes some of a burst of clients wait a second, until TCP sends
 # their SYN again. The kernel cuts this down to what it allows.
-_BACKLOG = 1024
+BACKLOG = 1024
 
 log = logging.getLogger("server")
 
@@ -68,30 +67,28 @@ def port(text: str) -> int:
     return value
 
 
-@contextlib.contextmanager
-def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
-    """Listen where `args` says, announce it, and end cleanly on Ctrl-C or SIGTERM.
+def run(args: argparse.Namespace, serve: Callable[[socket.socket], object]) -> None:
+    """Listen where `args` says, announce it, and call `serve` with the listening socket.
 
-    Yields the listening socket. Both signals raise KeyboardInterrupt in the main
-    thread, which wakes it from whatever call it sleeps in; the status is then 0. If it
-    cannot listen there, the program ends with one line and status 1.
+    Returns when `serve` does, or on Ctrl-C or SIGTERM: both interrupt the main thread,
+    whatever call it sleeps in. If it cannot listen there, the program ends with one line
+    and status 1.
     """
     logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
     logging.getLogger().handlers[0].addFilter(_Once())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    before, after = descriptors.raise_limit()
-    if before != after:
-        log.info("descriptor limit raised from %d to %d", before, after)
     try:
-        with _listener(args.host, args.port) as listener:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
+        before, after = descriptors.raise_limit()
+        if before != after:
+            log.info("descriptor limit raised from %d to %d", before, after)
+        with _listener_or_exit(args.host, args.port) as listener:
             print(f"Serving on {peer_name(listener.getsockname())}", flush=True)
-            yield listener
+            serve(listener)
     except KeyboardInterrupt:
         pass
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)  # nothing disturbs the way out
     if threading.active_count() > 1:
         # Threads may be blocked in a call for as long as their client likes. The
         # interpreter's own way out would wait for them, or close the log while they
@@ -99,20 +96,39 @@ def listening(args: argparse.Namespace) -> Iterator[socket.socket]:
         os._exit(0)
 
 
+def _stop(*_: object) -> None:
+    """Interrupt the main thread; end at once if that is lost, or if asked a second time.
+
+    It is lost where Python cannot raise: in the callback of a weak reference, say.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    raise KeyboardInterrupt
+
+
+def _listener_or_exit(host: str, port: int) -> socket.socket:
+    try:
+        return _listener(host, port)
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
+        sys.exit(f"Cannot serve on {peer_name((host, port))}: {reason(error)}")
+
+
 def _listener(host: str, port: int) -> socket.socket:
     """Bind to the first address that `host` has, IPv4 or IPv6, and listen."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind)
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
         # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # The sockets accepted from it inherit this. Without it, an answer sent in two
         # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
-        listener.listen(_BACKLOG)
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
-        sys.exit(f"Cannot serve on {peer_name((host, port))}: {reason(error)}")
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
@@ -155,6 +171,8 @@ def log_not_accepting(error: OSError) -> None:
 
 def pause_accepting(error: OSError) -> None:
     """Let a blocking server wait before it tries `accept` again, so that it does not spin."""
+    if isinstance(error, ConnectionAbortedError):
+        return  # that client left while it waited; the next may be there
     log_not_accepting(error)
     time.sleep(RETRY)
 

@@ -1,6 +1,7 @@
 """`python -m lab COMMAND`: the lab's commands."""
 
 import argparse
+import os
 import signal
 import sys
 
@@ -16,10 +17,14 @@ def main() -> int:
     args = parser.parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = 1
     try:
-        return int(args.run(args))
-    except KeyboardInterrupt:
-        return 130
+        status = int(args.run(args))
+    except* KeyboardInterrupt:
+        status = 130
+    except* BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from common import descriptors, serving
 from lab import servers
@@ -96,8 +97,7 @@ def main() -> None:
     mechanism = step6.Epoll if hasattr(select, "epoll") else step6.Kqueue
     poller = POLLERS[sys.argv[1]](mechanism(edge_triggered=True))
     args = serving.arguments(__doc__).parse_args(["0", "--quiet"])
-    with serving.listening(args) as listener:
-        step6.serve(listener, poller)
+    serving.run(args, partial(step6.serve, poller=poller))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 From `/proc` on Linux (proc(5)), from `ps` elsewhere.
 """
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -51,11 +53,26 @@ def _status(pid: int, name: str) -> str | None:
 
 
 def _ps(*options: str) -> str:
-    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout
+    done = subprocess.run(
+        ["ps", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C"},
+    )
+    return done.stdout
 
 
 def children(pid: int) -> list[int]:
     """Return the processes that `pid` has started and that are still there."""
+    if _LINUX:  # where there need be no `ps`
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, parent, *_ = path.read_text().rpartition(")")[2].split()
+                if int(parent) == pid and state != "Z":
+                    found.append(int(path.parent.name))
+        return found
     listed = _ps("-A", "-o", "ppid=", "-o", "pid=", "-o", "comm=")
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     return [

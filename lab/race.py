@@ -71,7 +71,7 @@ class Board:
 
     def __init__(self, lanes: list[Lane]) -> None:
         self.lanes = lanes
-        self.in_place = sys.stdout.isatty()
+        self.in_place = sys.stdout is not None and sys.stdout.isatty()
         self.drawn: list[str] = []
         self.start = time.monotonic()
 

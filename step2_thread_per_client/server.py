@@ -61,8 +61,7 @@ def converse(sock: socket.socket, peer: str) -> None:
 def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
-    with serving.listening(args) as listener:
-        serve(listener)
+    serving.run(args, serve)
 
 
 if __name__ == "__main__":

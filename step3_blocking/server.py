@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,8 +118,7 @@ def main() -> None:
     parser = serving.arguments(__doc__)
     parser.add_argument("--once", action="store_true", help="end when the first client has left")
     args = parser.parse_args()
-    with serving.listening(args) as listener:
-        serve(listener, args.once)
+    serving.run(args, partial(serve, once=args.once))
 
 
 if __name__ == "__main__":

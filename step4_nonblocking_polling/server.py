@@ -6,9 +6,11 @@ it when to: it goes round, sleeps for an interval, and goes round again. A short
 interval wastes CPU, a long one makes clients wait, and most calls are in vain.
 """
 
+import contextlib
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -44,8 +46,9 @@ class Poller:
     def forget(self, key: "Key") -> None:
         """Ask `key` no more, and log what it has cost."""
         tally = self.watched.pop(key)
-        name = f"peer {key.peer}" if isinstance(key, Client) else "listener"
-        serving.log.info("%s was asked %d times, %d in vain", name, tally.asked, tally.wasted)
+        if isinstance(key, Client):
+            told = (key.peer, tally.asked, tally.wasted)
+            serving.log.info("peer %s was asked %d times, %d in vain", *told)
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Return everybody; before that, sleep if the last round was all in vain.
@@ -112,7 +115,8 @@ def serve(listener: socket.socket, poller: Poller) -> None:
             else:
                 accept(poller, ready)
         if paused:
-            poller.watch(listener, READ)
+            with contextlib.suppress(OSError):  # still no room: next time
+                poller.watch(listener, READ)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
@@ -122,6 +126,8 @@ def accept(poller: Poller, listener: socket.socket) -> None:
     except BlockingIOError:
         poller.would_block(listener)
         return
+    except ConnectionAbortedError:
+        return  # that client left while it waited
     except OSError as error:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
@@ -139,18 +145,15 @@ def accept(poller: Poller, listener: socket.socket) -> None:
 
 
 def attend(poller: Poller, client: Client) -> None:
-    """Send what the client is owed, or read what it says next."""
+    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
-        if client.unsent:
-            write(client)
-        else:
-            read(client)
-    except BlockingIOError:
-        poller.would_block(client)
+        try:
+            write(client) if client.unsent else read(client)
+        except BlockingIOError:
+            poller.would_block(client)
+        poller.watch(client, WRITE if client.unsent else READ)
     except (EOFError, OSError) as error:
         drop(poller, client, error)
-        return
-    poller.watch(client, WRITE if client.unsent else READ)
 
 
 def read(client: Client) -> None:
@@ -189,11 +192,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     poller = Poller(args.interval)
-    with serving.listening(args) as listener:
-        try:
-            serve(listener, poller)
-        finally:
-            poller.say(f"in all: asked {poller.total.asked} times, {poller.total.wasted} in vain")
+    serving.run(args, partial(serve, poller=poller))
+    poller.say(f"in all: asked {poller.total.asked} times, {poller.total.wasted} in vain")
 
 
 if __name__ == "__main__":

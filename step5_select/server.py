@@ -6,9 +6,11 @@ whole set is handed over and searched at every call, and a descriptor numbered
 FD_SETSIZE (usually 1024) or more does not fit in it.
 """
 
+import contextlib
 import select
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -107,7 +109,8 @@ def serve(listener: socket.socket, poller: Poller) -> None:
             else:
                 accept(poller, ready)
         if paused:
-            poller.watch(listener, READ)
+            with contextlib.suppress(OSError):  # still no room: next time
+                poller.watch(listener, READ)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
@@ -117,6 +120,8 @@ def accept(poller: Poller, listener: socket.socket) -> None:
     except BlockingIOError:
         poller.would_block(listener)
         return
+    except ConnectionAbortedError:
+        return  # that client left while it waited
     except OSError as error:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
@@ -134,18 +139,15 @@ def accept(poller: Poller, listener: socket.socket) -> None:
 
 
 def attend(poller: Poller, client: Client) -> None:
-    """Send what the client is owed, or read what it says next."""
+    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
-        if client.unsent:
-            write(client)
-        else:
-            read(client)
-    except BlockingIOError:
-        poller.would_block(client)
+        try:
+            write(client) if client.unsent else read(client)
+        except BlockingIOError:
+            poller.would_block(client)
+        poller.watch(client, WRITE if client.unsent else READ)
     except (EOFError, OSError) as error:
         drop(poller, client, error)
-        return
-    poller.watch(client, WRITE if client.unsent else READ)
 
 
 def read(client: Client) -> None:
@@ -176,8 +178,7 @@ def drop(poller: Poller, client: Client, error: Exception) -> None:
 def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
-    with serving.listening(args) as listener:
-        serve(listener, Poller(Select()))
+    serving.run(args, partial(serve, poller=Poller(Select())))
 
 
 if __name__ == "__main__":

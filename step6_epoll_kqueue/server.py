@@ -6,9 +6,11 @@ that of the process, and idle clients cost memory but no time. Linux calls it ep
 macOS and the BSDs call it kqueue.
 """
 
+import contextlib
 import select
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -53,10 +55,10 @@ class Kqueue:
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Have the kernel watch `fd` for what is `new` instead of what is `old`."""
         changes = []
+        if new is not None:  # first, as it may fail
+            changes.append(select.kevent(fd, self.filters[new], self.add))
         if old is not None:
             changes.append(select.kevent(fd, self.filters[old], select.KQ_EV_DELETE))
-        if new is not None:
-            changes.append(select.kevent(fd, self.filters[new], self.add))
         self.kqueue.control(changes, 0)
 
     def ready(self, timeout: float | None) -> list[int]:
@@ -157,7 +159,8 @@ def serve(listener: socket.socket, poller: Poller) -> None:
             else:
                 accept(poller, ready)
         if paused:
-            poller.watch(listener, READ)
+            with contextlib.suppress(OSError):  # still no room: next time
+                poller.watch(listener, READ)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
@@ -167,6 +170,8 @@ def accept(poller: Poller, listener: socket.socket) -> None:
     except BlockingIOError:
         poller.would_block(listener)
         return
+    except ConnectionAbortedError:
+        return  # that client left while it waited
     except OSError as error:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
@@ -184,18 +189,15 @@ def accept(poller: Poller, listener: socket.socket) -> None:
 
 
 def attend(poller: Poller, client: Client) -> None:
-    """Send what the client is owed, or read what it says next."""
+    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
-        if client.unsent:
-            write(client)
-        else:
-            read(client)
-    except BlockingIOError:
-        poller.would_block(client)
+        try:
+            write(client) if client.unsent else read(client)
+        except BlockingIOError:
+            poller.would_block(client)
+        poller.watch(client, WRITE if client.unsent else READ)
     except (EOFError, OSError) as error:
         drop(poller, client, error)
-        return
-    poller.watch(client, WRITE if client.unsent else READ)
 
 
 def read(client: Client) -> None:
@@ -230,8 +232,7 @@ def main() -> None:
     args = parser.parse_args()
     kernel = (Epoll if hasattr(select, "epoll") else Kqueue)(args.edge_triggered)
     poller = (EdgePoller if args.edge_triggered else Poller)(kernel)
-    with serving.listening(args) as listener:
-        serve(listener, poller)
+    serving.run(args, partial(serve, poller=poller))
 
 
 if __name__ == "__main__":

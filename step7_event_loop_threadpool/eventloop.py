@@ -1,4 +1,4 @@
-"""A small event loop: readiness, timers, and a pool of threads for work that blocks.
+"""A small event loop: readiness, timers, and a pool of workers for what blocks.
 
 A program registers callbacks and calls `run`. Everything happens on the thread
 that runs the loop, except the work handed to `queue_work`; other threads may call
@@ -9,20 +9,32 @@ One turn of the loop, in order:
 1. `_run_timers`: callbacks that are due
 2. `_poll`: sleep until a socket is ready or a timer is due, then those callbacks
 3. `_run_posted`: what other threads have handed in, finished work among it
+4. `_run_closing`: close what was given up in this turn
 """
 
 import contextlib
 import heapq
 import itertools
 import logging
+import math
 import selectors
+import signal
 import socket
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+)
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from step7_event_loop_threadpool.pools import thread_pool
+
+_LONGEST_SLEEP = 24 * 3600.0  # seconds; the system calls take no more than some weeks
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -37,6 +49,13 @@ class HasFileno(Protocol):
     def fileno(self) -> int:
         """Return the descriptor."""
         ...
+
+
+def name_of(callback: Callable[..., object]) -> str:
+    """Return a name to log a callback by."""
+    while isinstance(callback, partial):
+        callback = callback.func
+    return getattr(callback, "__qualname__", repr(callback))
 
 
 OnReady: TypeAlias = "Callable[[Loop, Any], object]"
@@ -58,14 +77,23 @@ class Timer:
 class Loop:
     """An event loop on the best mechanism of the platform (`selectors.DefaultSelector`)."""
 
-    def __init__(self, pool_size: int = 4, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        make_pool: Callable[[], Executor] = thread_pool,
+        clock: Callable[[], float] = time.monotonic,
+        slow: float = 0.05,
+    ) -> None:
+        """Take how to make the pool, the clock, and from how many seconds a callback is slow."""
         self._selector = selectors.DefaultSelector()
         self._watched: dict[HasFileno, tuple[int, OnReady]] = {}
         self._clock = clock
         self._timers: list[tuple[float, int, Timer]] = []  # a heap: the next one is first
         self._order = itertools.count()  # equal deadlines run in the order they were set
-        self._pool = ThreadPoolExecutor(pool_size, thread_name_prefix="worker")
+        self._slow = slow
+        self._make_pool = make_pool
+        self._pool = make_pool()
         self._posted: deque[Callable[[], object]] = deque()
+        self._closing: list[Callable[[], object]] = []
         self._stopping = False
         # A thread that posts while the loop sleeps in `select` has to wake it: it
         # sends a byte to a socket that the loop waits for like any other.
@@ -92,9 +120,18 @@ class Loop:
         self._watched[key] = (interest, callback)
 
     def forget(self, key: HasFileno) -> None:
-        """Watch `key` no more. An event that has already been fetched for it is dropped."""
-        del self._watched[key]
-        self._selector.unregister(key)
+        """Watch `key` no more, if it is watched. An event already fetched for it is dropped."""
+        if self._watched.pop(key, None):
+            self._selector.unregister(key)
+
+    def retire(self, key: HasFileno, close: Callable[[], object]) -> None:
+        """Watch `key` no more, and call `close()` at the end of this turn.
+
+        Not before, so that nobody is given its descriptor while events of this turn are
+        still to come.
+        """
+        self.forget(key)
+        self._closing.append(close)
 
     def call_later(
         self, delay: float, callback: Callable[[], object], repeat: float | None = None
@@ -103,36 +140,47 @@ class Loop:
 
         If the callback raises, the timer is cancelled. The time to the next tick counts
         from when this one ran, so that ticks missed while the loop was held up are not
-        made up for. Raises ValueError if `repeat` is not positive.
+        made up for. Raises ValueError if `repeat` is not positive, or `delay` is no number.
         """
-        if repeat is not None and repeat <= 0:
-            raise ValueError(f"repeat must be positive, not {repeat}")
+        if math.isnan(delay) or (repeat is not None and not repeat > 0):
+            raise ValueError(f"a timer cannot wait {delay} s and repeat every {repeat} s")
         timer = Timer(callback, repeat)
         self._arm(timer, self._clock() + delay)
         return timer
 
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call `callback()` in phase 3, after those posted before it."""
+        self._posted.append(callback)
+
     def queue_work(
         self, work: Callable[[], T], after_work: Callable[["Future[T]"], object]
     ) -> "Future[T]":
-        """Run `work()` on a thread of the pool, then `after_work(future)` on the loop's.
+        """Run `work()` on a worker of the pool, then `after_work(future)` on the loop's thread.
 
         The future is finished by then: its `result()` returns what `work` returned
-        or raises what it raised. `cancel()` on it keeps work from starting.
+        or raises what it raised (BrokenExecutor if its worker died). `cancel()` on it
+        keeps work from starting. Work for a pool of processes has to be picklable.
         """
-        future = self._pool.submit(work)
+        try:
+            future = self._pool.submit(work)
+        except BrokenExecutor:  # a process of it died: the next jobs get a new pool
+            self._pool = self._make_pool()
+            future = self._pool.submit(work)
         future.add_done_callback(lambda done: self.call_threadsafe(partial(after_work, done)))
         return future
 
     def run(self) -> None:
         """Turn until `stop` is called."""
         self._stopping = False
-        while not self._stopping:
-            self._run_timers()
-            self._poll()
-            self._run_posted()
+        with self._woken_by_signals():
+            while not self._stopping:
+                self._run_timers()
+                self._poll()
+                self._run_posted()
+                self._run_closing()
 
     def close(self) -> None:
-        """Release the sockets and the threads; work that has not started is cancelled."""
+        """Release the sockets and the workers; work that has not started is cancelled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
         self._wake_receiver.close()
@@ -141,8 +189,8 @@ class Loop:
     # What any thread may call
 
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
-        """Have the loop call `callback()` soon, after those posted before it."""
-        self._posted.append(callback)
+        """Do what `call_soon` does, from any thread: wake the loop, which may be asleep."""
+        self.call_soon(callback)
         try:
             self._wake_sender.send(b"\0")
         except BlockingIOError:
@@ -170,40 +218,60 @@ class Loop:
                 timer.cancel()
 
     def _poll(self) -> None:
-        for selected, _ in self._selector.select(self._timeout()):
+        for selected, ready in self._selector.select(self._timeout()):
             key = selected.data
-            if key not in self._watched:
-                continue  # forgotten by a callback earlier in this batch
-            _, callback = self._watched[key]
-            if not self._call(callback, self, key) and key in self._watched:
+            interest, callback = self._watched.get(key, (0, None))
+            # A callback earlier in this batch may have forgotten it, or changed its interest.
+            if callback and ready & interest and not self._call(callback, self, key):
                 self.forget(key)
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):  # what these post waits for the next turn
             self._call(self._posted.popleft())
 
+    def _run_closing(self) -> None:
+        closing, self._closing = self._closing, []
+        for close in closing:
+            self._call(close)
+
     # Helpers
+
+    @contextlib.contextmanager
+    def _woken_by_signals(self) -> Iterator[None]:
+        """Have a signal wake the loop too, even one that comes just before it falls asleep."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's
+            return
+        before = signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
 
     def _timeout(self) -> float | None:
         """Return how long `_poll` may sleep, in seconds; None: until a socket is ready."""
-        if self._posted:
+        if self._posted or self._closing:
             return 0
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
         if not self._timers:
             return None
-        return max(0, self._timers[0][0] - self._clock())
+        return min(max(0, self._timers[0][0] - self._clock()), _LONGEST_SLEEP)
 
     def _arm(self, timer: Timer, due: float) -> None:
         heapq.heappush(self._timers, (due, next(self._order), timer))
 
     def _call(self, callback: Callable[..., object], *args: object) -> bool:
         """Call `callback`; if it raises, log that and return False: the loop goes on."""
+        start = self._clock()
         try:
             callback(*args)
         except Exception:
-            log.exception("%r failed", callback)
+            log.exception("%s failed", name_of(callback))
             return False
+        finally:
+            if (took := self._clock() - start) > self._slow:
+                log.warning("%s held everybody up for %.3f s", name_of(callback), took)
         return True
 
     def _on_wake(self, _: "Loop", receiver: socket.socket) -> None:

@@ -6,6 +6,7 @@ ready. While one of them runs nobody else is served, so none may make a call tha
 blocks. These have none to make; a server that has hands it to the pool.
 """
 
+import contextlib
 import socket
 import sys
 from functools import partial
@@ -46,13 +47,14 @@ def serve(listener: socket.socket) -> None:
 def accept(loop: Loop, listener: socket.socket) -> None:
     """Take a client in; if the system has no room for one, stop accepting for a while."""
     try:
+        loop.watch(listener, READ, accept)  # again, if it was forgotten
         sock, address = listener.accept()
-    except BlockingIOError:
+    except (BlockingIOError, ConnectionAbortedError):
         return
     except OSError as error:
         serving.log_not_accepting(error)
         loop.forget(listener)  # it would be ready, and fail, again and again
-        loop.call_later(serving.RETRY, partial(loop.watch, listener, READ, accept))
+        loop.call_later(serving.RETRY, partial(accept, loop, listener))
         return
     sock.setblocking(False)
     client = Client(sock, serving.peer_name(address))
@@ -67,18 +69,13 @@ def accept(loop: Loop, listener: socket.socket) -> None:
 
 
 def attend(loop: Loop, client: Client) -> None:
-    """Send what the client is owed, or read what it says next."""
+    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
-        if client.unsent:
-            write(client)
-        else:
-            read(client)
-    except BlockingIOError:
-        pass  # not ready after all: the loop will call again
+        with contextlib.suppress(BlockingIOError):
+            write(client) if client.unsent else read(client)
+        loop.watch(client, WRITE if client.unsent else READ, attend)
     except (EOFError, OSError) as error:
         drop(loop, client, error)
-        return
-    loop.watch(client, WRITE if client.unsent else READ, attend)
 
 
 def read(client: Client) -> None:
@@ -101,16 +98,14 @@ def write(client: Client) -> None:
 
 def drop(loop: Loop, client: Client, error: Exception) -> None:
     """Close and forget a client that has left or failed."""
-    loop.forget(client)
-    client.sock.close()
+    loop.retire(client, client.sock.close)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
 
 def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
-    with serving.listening(args) as listener:
-        serve(listener)
+    serving.run(args, serve)
 
 
 if __name__ == "__main__":
