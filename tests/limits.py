@@ -13,6 +13,10 @@ LIMITS: dict[str, dict[str, str]] = {
         "step1_sequential": _ONE_AT_A_TIME,
         "step3_blocking": _ONE_AT_A_TIME,
     },
+    "stuck_reader": {
+        "step1_sequential": _ONE_AT_A_TIME,
+        "step3_blocking": _ONE_AT_A_TIME,
+    },
     "fifty_at_once": {
         "step1_sequential": _ONE_AT_A_TIME,
         "step3_blocking": _ONE_AT_A_TIME,
@@ -33,6 +37,7 @@ SERIAL = ("step1_sequential", "step3_blocking")
 
 LABELS = {
     "silence": "a silent client holds nobody up",
+    "stuck_reader": "a client that never reads holds nobody up",
     "fifty_at_once": "50 clients at once",
     "answers_at_once": "answers the client it serves without delay",
     "eleven_hundred_at_once": "1,100 clients at once",

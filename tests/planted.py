@@ -10,12 +10,12 @@ seven steps but the line that says where it serves.
 import contextlib
 import os
 import re
-import resource
 import signal
 import socket
 import sys
 import threading
 import time
+import traceback
 
 
 class Right:
@@ -294,11 +294,13 @@ class SpinsWithoutDescriptors(Right):
 class SendsAwayWithoutDescriptors(Right):
     """It keeps a descriptor in reserve, to accept whom it cannot serve, and close."""
 
+    def listening(self, listener: socket.socket) -> None:
+        self.spare = os.open(os.devnull, os.O_RDONLY)
+
     def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + 1, hard))
+        os.close(self.spare)
         listener.accept()[0].close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.spare = os.open(os.devnull, os.O_RDONLY)
 
 
 class DiesWithoutDescriptors(Right):
@@ -318,7 +320,14 @@ class IgnoresCtrlC(Right):
 
 class EndsWithATraceback(Right):
     def on_signal(self, *_: object) -> None:
-        raise KeyboardInterrupt
+        traceback.print_stack()
+        sys.stderr.write("Traceback (most recent call last):\n")
+        os._exit(0)
+
+
+class EndsWithAnotherStatus(Right):
+    def on_signal(self, *_: object) -> None:
+        os._exit(1)
 
 
 BUGS = {

@@ -22,6 +22,9 @@ class StingySocket(socket.socket):
 
     honest = False  # it takes and gives a few bytes, but says EAGAIN only when it is so
     _calls = itertools.count(1)
+    _failures = itertools.cycle(
+        (errno.EMFILE, errno.ECONNABORTED, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+    )
 
     def _refuse(self, every: int, number: int) -> None:
         """Fail every so many calls; with EAGAIN only where that can be."""
@@ -43,13 +46,19 @@ class StingySocket(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept, or say that there is nobody, or no room."""
         self._refuse(2, errno.EAGAIN)
-        self._refuse(3, errno.EMFILE)
+        self._refuse(3, next(self._failures))
         return super().accept()
+
+
+def _forbidden(*_: object) -> None:
+    raise AssertionError("a server that asks the DNS waits for the answer")
 
 
 def main() -> None:
     """Run the server named on the command line, with the arguments after it."""
     socket.socket = StingySocket  # type: ignore[misc]
+    for name in ("getfqdn", "gethostbyaddr", "getnameinfo"):
+        setattr(socket, name, _forbidden)
     del sys.argv[0]
     if sys.argv[0] == "--honest":
         StingySocket.honest = True

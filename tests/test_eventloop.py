@@ -1,6 +1,7 @@
 """The event loop of step 7: its phases, timers, pool, and being woken from other threads."""
 
 import logging
+import signal
 import socket
 import threading
 import time
@@ -470,3 +471,98 @@ def test_the_phases_are_in_order(
     timed.call_later(0, lambda: called.append("timer"))
     turn(timed)
     assert called == ["timer", "ready", "posted"]
+
+
+def test_the_wake_up_is_over_when_it_has_been_heard(loop: Loop) -> None:
+    """The byte is read: a loop that is woken once does not spin from then on."""
+    loop.call_threadsafe(lambda: None)
+    loop.call_later(0.3, loop.stop)
+    cpu = time.thread_time()
+    run(loop)
+    assert time.thread_time() - cpu < 0.1
+
+
+def test_an_event_is_dropped_when_the_interest_has_changed_meanwhile(loop: Loop) -> None:
+    """Both can be read; the first one's callback has both wait for room, and there is none."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    called: list[str] = []
+
+    def on_readable(loop: Loop, key: socket.socket) -> None:
+        called.append("readable")
+        for one, _ in pairs:
+            loop.watch(one, WRITE, lambda *_: called.append("writable"))
+
+    for one, other in pairs:
+        one.setblocking(False)
+        other.send(b"x")
+        try:
+            while True:
+                one.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        loop.watch(one, READ, on_readable)
+    turn(loop)
+    turn(loop)
+    assert called == ["readable"]
+    for one, other in pairs:
+        one.close()
+        other.close()
+
+
+@pytest.mark.parametrize("delay", [3600 * 24 * 365 * 100, float("inf")])
+def test_a_timer_may_be_far_away(loop: Loop, delay: float) -> None:
+    loop.call_later(delay, lambda: None)
+    loop.call_later(0.01, loop.stop)
+    run(loop)
+
+
+def test_a_timer_must_have_a_time(loop: Loop) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        loop.call_later(float("nan"), lambda: None)
+
+
+def test_a_slow_callback_is_named(
+    timed: Loop, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def quick() -> None:
+        clock.now += 0.04
+
+    def slow(seconds: float) -> None:
+        clock.now += seconds
+
+    timed.call_later(0, quick)
+    timed.call_soon(partial(slow, 0.06))
+    turn(timed)
+    assert "slow held everybody up for 0.060 s" in caplog.text
+    assert "quick" not in caplog.text
+
+
+def test_what_is_retired_is_closed_at_the_end_of_the_turn(
+    timed: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[str] = []
+
+    def on_ready(loop: Loop, key: socket.socket) -> None:
+        loop.retire(key, lambda: called.append("closed"))
+        loop.call_soon(lambda: called.append("posted"))
+        called.append("ready")
+
+    timed.watch(pair[0], WRITE, on_ready)
+    turn(timed)
+    turn(timed)
+    assert called == ["ready", "posted", "closed"]
+
+
+def test_a_signal_writes_to_the_wake_up_socket_while_the_loop_runs(loop: Loop) -> None:
+    """So it wakes the loop even if it comes between Python's last look and the system call."""
+    during: list[int] = []
+
+    def look() -> None:
+        during.append(signal.set_wakeup_fd(-1))
+        signal.set_wakeup_fd(during[0], warn_on_full_buffer=False)
+        loop.stop()
+
+    loop.call_soon(look)
+    run(loop)
+    assert during == [loop._wake_sender.fileno()]
+    assert signal.set_wakeup_fd(-1) == -1

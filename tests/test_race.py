@@ -27,7 +27,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_seven_on_a_pipe() -> None:
-    done = run("-n", "4", "--pace", "0.05")
+    done = run("-n", "4", "--pace", "0.15")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
@@ -41,7 +41,7 @@ def test_all_seven_on_a_pipe() -> None:
         assert ratio == pytest.approx(many / one, abs=0.2)
         assert (ratio > 2.5) is (name in ("step1_sequential", "step3_blocking"))
         assert threads == (5 if name == "step2_thread_per_client" else 1)
-        assert cpu < many
+        assert 0 < cpu < many
     assert "How to read it" in done.stdout
     assert re.search(r"s  step1_sequential +\.\.>\.|>\.\.\.|\.>\.\.|\.\.\.>", done.stdout)
 
@@ -66,15 +66,18 @@ def test_a_step_that_is_none(word: str) -> None:
 
 def test_drawn_in_place_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
-    command = [*COMMAND, "-n", "3", "--pace", "0.05", "1", "5"]
+    command = [*COMMAND, "-n", "3", "--pace", "0.15", "1", "5"]
     with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         screen = b""
         while select.select([ours], [], [], 30)[0]:
             try:
-                screen += os.read(ours, 4096)
+                piece = os.read(ours, 4096)
             except OSError:  # the end, on Linux
                 break
+            if not piece:  # the end, elsewhere
+                break
+            screen += piece
         assert process.wait() == 0
     os.close(ours)
     assert b"\x1b[2A\x1b[2Kstep1_sequential" in screen
