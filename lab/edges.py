@@ -22,7 +22,7 @@ from step6_epoll_kqueue import server as step6
 RECV_SIZE = 1024
 BYTES = 5000
 CLIENTS = 300
-SILENCE = 0.5
+SILENCE = 0.3
 """Seconds without an answer after which no more is expected."""
 
 POLLERS = {"until EAGAIN": step6.EdgePoller, "once per edge": step6.Poller}

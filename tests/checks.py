@@ -185,7 +185,7 @@ def slow_reader(server: Server) -> None:
     assert answer == expected
 
 
-def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.25) -> int:
+def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:
     """Send until nothing has moved for `quiet` seconds; return how much was taken."""
     sent = 0
     while sent < len(data):

@@ -26,8 +26,12 @@ def step(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def running(step: str) -> Iterator[servers.Server]:
-    """That step's server; one process goes through all the tests of a module."""
-    with servers.start(step) as server:
+    """That step's server; one process goes through all the tests of a module.
+
+    Step 4 with a short interval, so that the tests do not wait for it all the time.
+    """
+    arguments = ["--interval", "0.08"] if step == "step4_nonblocking_polling" else []
+    with servers.start(step, *arguments) as server:
         yield server
 
 

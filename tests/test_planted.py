@@ -63,7 +63,7 @@ def start(bug: str, check: str) -> Server:
 
 @pytest.mark.parametrize(("bug", "check"), [*SEEN_BY.items(), *((b, c) for c, b in ALSO.items())])
 def test_the_bug_is_seen(bug: str, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PATIENCE", 0.5)
+    monkeypatch.setattr(checks, "PATIENCE", 0.3)
     for module in (checks, servers):
         monkeypatch.setattr(module, "END", 1)
     with start(bug, check) as server:
