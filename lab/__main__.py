@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from lab import edges, race
+from lab import edges, primes, race
 
 
 def main() -> int:
@@ -14,6 +14,7 @@ def main() -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     race.add_to(commands)
     edges.add_to(commands)
+    primes.add_to(commands)
     args = parser.parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -3,7 +3,7 @@
 Small numbers take no time, large ones seconds: it is trial division, the naive slow way.
 With --work inline the loop itself does it, and everybody waits. With threads, the others
 are answered meanwhile, if slowly: in CPython only one thread computes at a time. With
-processes they do not notice. Try 8000000000000057, and 7 in another terminal.
+processes they do not notice. Try 999999999999989, and 7 in another terminal.
 """
 
 import sys

@@ -1,0 +1,456 @@
+"""The other programs of step 7: timer, primes, files, and the same server on asyncio."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import processes, servers
+from lab.servers import ROOT, Server
+from step7_event_loop_threadpool import files
+from step7_event_loop_threadpool.eventloop import Loop
+from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
+from tests import checks
+from tests.test_contract import named
+from tests.test_eventloop import run as run_until_stopped
+
+FOLDER = ROOT / "step7_event_loop_threadpool"
+LONG = 999_999_999_999_989  # a prime that takes seconds
+PERIOD = 0.06
+PLACES = ("inline", "threads", "processes")
+
+
+def start(script: str, *arguments: str) -> Server:
+    """Start one of the programs that serve."""
+    return Server([sys.executable, str(FOLDER / script), "0", *arguments])
+
+
+def said(server: Server, *pieces: bytes) -> bytes:
+    """Send the pieces one after the other; return all that comes back."""
+    with checks.connect(server) as sock:
+        for piece in pieces:
+            sock.sendall(piece)
+            time.sleep(0.01)
+        sock.shutdown(socket.SHUT_WR)
+        return checks.to_the_end(sock)
+
+
+# The timer
+
+
+def ticks(*options: str) -> tuple[list[float], list[int]]:
+    """Run the demo; return how late each tick was, and after which there was a sleep."""
+    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", str(PERIOD), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    late, sleeps = [], []
+    for line in done.stdout.splitlines():
+        if match := re.fullmatch(r"tick +\d+ at +\d+\.\d\d s, +(\d+\.\d\d) s late", line):
+            late.append(float(match[1]))
+        elif "sleeping" in line:
+            sleeps.append(len(late))
+    return late, sleeps
+
+
+def test_ticks_stall_when_the_callback_blocks_and_not_when_the_pool_does() -> None:
+    blocked, sleeps = ticks()
+    offloaded, same = ticks("--offload")
+    assert len(blocked) == len(offloaded) == 12
+    assert sleeps == same
+    assert len(sleeps) >= 2
+    for i in sleeps:  # the tick after a sleep is two periods later than the one before it
+        assert blocked[i] - blocked[i - 1] > 1.5 * PERIOD
+    assert offloaded[-1] < blocked[-1] / 2
+
+
+# Primes
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def primes(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with start("prime_server.py", "--work", request.param) as server:
+        yield server
+        assert server.process.poll() is None
+        assert "Traceback" not in server.log()
+
+
+def test_is_prime() -> None:
+    sieve = [number for number in range(2, 2000) if all(number % each for each in range(2, number))]
+    assert [number for number in range(-5, 2000) if is_prime(number)] == sieve
+
+
+def test_a_line_in_a_line_out(primes: Server) -> None:
+    assert said(primes, b"7\n", b"8\n") == b"prime\ncomposite\n"
+    assert said(primes, b"0\n1\n2\n3\n4\n") == b"composite\ncomposite\nprime\nprime\ncomposite\n"
+    assert said(primes, b"1000", b"0000", b"07\n") == b"prime\n"
+    assert said(primes, b"13\r\n  15  \n") == b"prime\ncomposite\n"
+    assert said(primes, b"11") == b"prime\n"  # the end is the end of a line, too
+    assert said(primes) == b""
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"seven", "not a number"),
+        (b"", "not a number"),
+        (b"1.5", "not a number"),
+        (b"+7", "not a number"),
+        (b"0x7", "not a number"),
+        ("\u0667".encode(), "not a number"),
+        (b"-7", "the number is negative"),
+        (b"9" * (MAX_DIGITS + 1), "longer than 18 digits"),
+        (b"9" * 1_000_000, "longer than 18 digits"),
+        (b"\xff\x00", "not a number"),
+    ],
+)
+def test_a_line_that_is_no_number(primes: Server, line: bytes, error: str) -> None:
+    assert said(primes, line + b"\n7\n") == f"error: {error}\nprime\n".encode()
+
+
+def test_answers_keep_their_order(primes: Server) -> None:
+    numbers = [1_000_000_000_039, 4, 1_000_000_007, 9] * 5
+    answers = b"".join(b"prime\n" if is_prime(each) else b"composite\n" for each in numbers)
+    assert said(primes, b"".join(b"%d\n" % each for each in numbers)) == answers
+
+
+def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
+    for _ in range(3):
+        with checks.connect(primes) as sock:
+            sock.sendall(b"1000000000039\n" * 2)
+            checks.reset(sock)
+    assert said(primes, b"7\n") == b"prime\n"
+
+
+def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
+    """Beside a job of some seconds, eight of whom fit into the pool."""
+    meanwhile = {}
+    for place in PLACES:
+        with (
+            start("prime_server.py", "--work", place) as server,
+            checks.connect(server) as worker,
+            checks.connect(server) as other,
+        ):
+            other.sendall(b"7\n")
+            assert checks.exactly(other, 6) == b"prime\n"
+            worker.sendall(b"%d\n" % LONG)
+            time.sleep(0.2)  # it is at work
+            worker.setblocking(False)
+            other.sendall(b"7\n")
+            assert checks.exactly(other, 6) == b"prime\n"
+            try:
+                meanwhile[place] = not worker.recv(10)
+            except BlockingIOError:
+                meanwhile[place] = True
+            assert server.stop() == 0  # at once, whatever is at work
+            held_up = "held everybody up" in server.log()
+            assert held_up is (place == "inline")
+    assert meanwhile == {"inline": False, "threads": True, "processes": True}
+
+
+def ended(pids: list[int]) -> bool:
+    """Wait until none of the processes is there any more."""
+    deadline = time.monotonic() + checks.PATIENCE
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() if LINUX else alive(pid) for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+LINUX = sys.platform == "linux"
+
+
+def alive(pid: int) -> bool:
+    """Return whether the process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals) -> None:
+    with start("prime_server.py", "--work", "processes") as server:
+        with checks.connect(server) as sock:
+            sock.sendall(b"%d\n" % LONG)
+            while len(started := processes.children(server.pid)) < 2:
+                time.sleep(0.01)
+            server.process.send_signal(number)
+            status = server.process.wait(servers.END)
+        assert status == (0 if number == signal.SIGINT else -signal.SIGKILL)
+        with socket.create_server((server.host, server.port)):
+            pass  # the port is free, at once
+        assert ended(started)
+        assert "Traceback" not in server.log()
+
+
+def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
+    arguments = ("--work", "processes", "--pool-size", "1")
+    with start("prime_server.py", *arguments) as server, checks.connect(server) as sock:
+        sock.sendall(b"7\n")
+        assert checks.exactly(sock, 6) == b"prime\n"
+        sock.sendall(b"%d\n" % LONG)
+        time.sleep(0.1)  # it is at work
+        for pid in processes.children(server.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert checks.exactly(sock, 25) == b"error: BrokenProcessPool\n"
+        sock.sendall(b"7\n")
+        assert checks.exactly(sock, 6) == b"prime\n"
+
+
+@pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
+def test_an_option_that_is_none(option: str) -> None:
+    command = [sys.executable, str(FOLDER / "prime_server.py"), "0", option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_lab_measures_who_notices() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "primes", "--seconds", "0.5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
+    medians = {place: float(rows[place][4]) for place in PLACES}
+    assert medians["inline"] > 5 * medians["threads"]
+    assert medians["inline"] > 5 * medians["processes"]
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to be served, with a secret beside it and ways that lead there."""
+    top = tmp_path_factory.mktemp("files")
+    (top / "secret").write_text("secret")
+    inside = top / "inside"
+    (inside / "below").mkdir(parents=True)
+    (inside / "empty").write_bytes(b"")
+    (inside / "short").write_bytes(b"short\n")
+    (inside / "below" / "deep").write_bytes(b"deep\n")
+    (inside / "with space").write_bytes(b"space\n")
+    (inside / "big").write_bytes(bytes(range(256)) * 4096 * 64)  # 64 MiB
+    (inside / "link").symlink_to(top / "secret")
+    (inside / "way").symlink_to(top)
+    (inside / "inner").symlink_to(inside / "short")
+    os.mkfifo(inside / "slow")
+    return inside
+
+
+@pytest.fixture(scope="module")
+def file_server(folder: Path) -> Iterator[Server]:
+    with start("file_server.py", "--folder", str(folder)) as server:
+        yield server
+        assert server.process.poll() is None
+        assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("name", ["short", "below/deep", "empty", "with space"])
+def test_a_file_is_sent(file_server: Server, folder: Path, name: str) -> None:
+    assert said(file_server, name.encode() + b"\n") == b"ok\n" + (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret", "..", ".", "", "/etc/passwd", "below/../../secret", "below/../short", "link",
+        "way/secret", "inner", "below", "below/", "nothing", "short/deep", "short\0", "./short",
+        "below//deep", "a" * 255, "a" * 5000, "~", "slow/x",
+    ],
+)  # fmt: skip
+def test_nothing_else_can_be_had(file_server: Server, name: str) -> None:
+    answer = said(file_server, name.encode() + b"\n")
+    assert re.fullmatch(rb"error: [^\n]+\n", answer), answer
+    assert b"secret" not in answer
+
+
+def test_a_name_that_is_no_text(file_server: Server) -> None:
+    assert said(file_server, b"\xff\xfe\n").startswith(b"error: ")
+
+
+def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) -> None:
+    """Not even while its client does not read."""
+    whole = (folder / "big").read_bytes()
+    before = processes.resident_bytes(file_server.pid)
+    with checks.connect(file_server) as sock:
+        sock.sendall(b"big\n")
+        assert checks.exactly(sock, 3) == b"ok\n"
+        checks.settle(file_server)
+        middle = processes.resident_bytes(file_server.pid)
+        assert checks.to_the_end(sock) == whole
+    after = processes.resident_bytes(file_server.pid)
+    assert max(middle, after) - before < len(whole) / 4
+
+
+def test_others_are_served_while_a_slow_disk_holds_a_worker(
+    file_server: Server, folder: Path
+) -> None:
+    with checks.connect(file_server) as waiting:
+        waiting.sendall(b"slow\n")
+        for _ in range(20):
+            assert said(file_server, b"short\n") == b"ok\nshort\n"
+        (folder / "slow").write_bytes(b"at last\n")  # opens it, which lets the worker go on
+        assert checks.to_the_end(waiting) == b"ok\nat last\n"
+
+
+def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
+    for _ in range(5):
+        with checks.connect(file_server) as sock:
+            sock.sendall(b"big\n")
+            assert checks.exactly(sock, 3) == b"ok\n"
+            checks.reset(sock)
+    assert said(file_server, b"short\n") == b"ok\nshort\n"
+    if LINUX:
+        checks.settle(file_server)
+        descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
+        assert folder / "big" not in [path.readlink() for path in descriptors]
+
+
+# Files on the loop
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def outcome(loop: Loop, begin: Callable[..., object], *arguments: object) -> "Future[Any]":
+    """Return the future that a function of `files` calls back with."""
+    seen: list[Future[Any]] = []
+
+    def callback(done: "Future[Any]") -> None:
+        seen.append(done)
+        loop.stop()
+
+    begin(loop, *arguments, callback)
+    run_until_stopped(loop)
+    return seen[0]
+
+
+def test_open_and_stat(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 10)
+    assert outcome(loop, files.stat, str(path)).result().st_size == 10
+    fd = outcome(loop, files.open_file, str(path)).result()
+    assert os.read(fd, 100) == b"x" * 10
+    os.close(fd)
+    for begin in (files.stat, files.open_file):
+        assert isinstance(outcome(loop, begin, str(path) + "2").exception(), FileNotFoundError)
+
+
+def test_read_file_hands_over_a_chunk_when_it_is_asked_for(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * (files.CHUNK * 2 + 1))
+    sizes: list[int] = []
+
+    def on_chunk(reader: files.Reader, done: "Future[bytes]") -> None:
+        sizes.append(len(done.result()))
+        if sizes[-1]:
+            reader.next()
+        else:
+            reader.close()
+            loop.call_later(0.05, loop.stop)
+
+    files.read_file(loop, str(path), on_chunk)
+    run_until_stopped(loop)
+    assert sizes == [files.CHUNK, files.CHUNK, 1, 0]
+
+
+def test_a_file_that_cannot_be_read_is_an_error(loop: Loop, tmp_path: Path) -> None:
+    for path, error in ((tmp_path / "none", FileNotFoundError), (tmp_path, IsADirectoryError)):
+        seen: list[BaseException | None] = []
+
+        def on_chunk(
+            reader: files.Reader,
+            done: "Future[bytes]",
+            seen: list[BaseException | None] = seen,
+        ) -> None:
+            seen.append(done.exception())
+            reader.close()
+            loop.stop()
+
+        files.read_file(loop, str(path), on_chunk)
+        run_until_stopped(loop)
+        assert isinstance(seen[0], error)
+
+
+# The pool of processes
+
+
+IN_PROCESSES = """
+import functools, os, threading
+from step7_event_loop_threadpool.eventloop import Loop
+from step7_event_loop_threadpool.pools import process_pool
+
+def after_work(done):
+    assert threading.current_thread() is threading.main_thread()
+    print(type(done.exception() or done.result()).__name__, done.exception() or "")
+    loop.stop()
+
+loop = Loop(functools.partial(process_pool, 1))
+for work in (os.getpid, functools.partial(int, "x")):
+    loop.queue_work(work, after_work)
+    loop.run()
+loop.close()
+"""
+
+
+def test_processes_give_results_and_exceptions() -> None:
+    command = [sys.executable, "-c", IN_PROCESSES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.splitlines() == [
+        "int ",
+        "ValueError invalid literal for int() with base 10: 'x'",
+    ]
+    assert done.stderr == ""
+
+
+# On asyncio
+
+
+STYLES = [[style, *extra] for style in ("streams", "protocol") for extra in ([], ["--uvloop"])]
+
+
+@pytest.fixture(scope="module", params=STYLES, ids=" ".join)
+def running(request: pytest.FixtureRequest) -> Iterator[Server]:
+    if "--uvloop" in request.param and not find_spec("uvloop"):
+        pytest.skip("uvloop is not installed: it is an extra")
+    with start("asyncio_server.py", "--style", *request.param) as server:
+        yield server
+        checks.ends_on_sigterm(server)
+
+
+@pytest.mark.parametrize("check", checks.CONTRACT, ids=named)
+def test_contract(check: checks.Check, server: Server) -> None:
+    check(server)
+
+
+def test_without_uvloop_it_says_what_to_install() -> None:
+    script = str(FOLDER / "asyncio_server.py")
+    program = (
+        "import runpy, sys; sys.modules['uvloop'] = None; del sys.argv[0];"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, script, "0", "--uvloop"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install '.[uvloop]'" in done.stderr
