@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from lab import edges, primes, race
+from lab import edges, primes, race, scale
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     race.add_to(commands)
     edges.add_to(commands)
     primes.add_to(commands)
+    scale.add_to(commands)
     args = parser.parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -16,7 +16,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from lab import edges
+from common import descriptors
+from lab import edges, processes, servers
 from lab.servers import ROOT, Server
 from step6_epoll_kqueue.server import READ, Client, EdgePoller, Epoll, Key, Kqueue, Poller
 from tests import checks, kqueue_model
@@ -85,6 +86,49 @@ def test_partial_sends(command: list[str]) -> None:
 def test_ends(command: list[str]) -> None:
     with Server(command) as server:
         checks.ends_on_sigterm(server)
+
+
+def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
+    """Most are silent and a few talk; as many as the limit on descriptors of this machine allows.
+
+    Compared within the run, with room: what the second half takes with the first.
+    """
+    _, limit = descriptors.raise_limit()
+    half = min(2000, (limit - 200) // 2)
+    with servers.start("step6_epoll_kqueue", "--quiet") as server:
+        memory = [processes.resident_bytes(server.pid)]
+        with checks.clients(server, half) as first:
+            assert checks.exactly(first[-1], 1) == b"*"  # all before it are there
+            memory.append(processes.resident_bytes(server.pid))
+            with checks.clients(server, half) as second:
+                assert checks.exactly(second[-1], 1) == b"*"
+                memory.append(processes.resident_bytes(server.pid))
+                for sock in first[1::100] + second[1::100]:
+                    sock.sendall(b"^a")
+                    assert checks.exactly(sock, 2) == b"*b"
+    assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
+    assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
+
+
+def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "scale", "-n", "2000"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    found = {(row[0], int(row[1])): [float(cell) for cell in row[3:7]] for row in rows}
+    for (step, idle), (handed, changes, returned, _) in found.items():
+        assert handed == (idle + 2 if step == "step5_select" else 0)
+        assert changes == 0
+        assert returned == 1
+    cpu = {key: cells[3] for key, cells in found.items()}
+    assert cpu["step5_select", 900] > 1.5 * cpu["step5_select", 0]
+    assert cpu["step6_epoll_kqueue", 2000] < 3 * cpu["step6_epoll_kqueue", 0]
+    assert cpu["step6_epoll_kqueue", 900] < cpu["step5_select", 900]
 
 
 # What edges lose
