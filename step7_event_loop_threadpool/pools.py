@@ -1,11 +1,10 @@
 """The pools that a loop can hand work to: of threads, or of processes."""
 
 import argparse
-import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 SIZE = 4
 """Workers of a pool, unless told otherwise: as many as libuv has."""
@@ -30,12 +29,19 @@ def process_pool(workers: int = SIZE) -> Executor:
     They are spawned and not forked, so that they have none of the server's sockets, and
     cannot keep its port when it is gone. They end when it does, whatever ended it.
     """
+    # Imported here, since it takes a while, and most servers need no processes.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
 
 
 def _end_with_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
+    """Have this worker leave Ctrl-C to the server, and end when that has ended."""
+    import multiprocessing
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent
 

@@ -213,6 +213,7 @@ def connect_and_close(server: Server) -> None:
     """Health checks, which connect and say nothing, harm nobody."""
     for _ in range(20):
         connect(server).close()
+    settle(server)  # it has noticed
     serves(server)
 
 
@@ -225,6 +226,7 @@ def resets(server: Server) -> None:
                     assert exactly(sock, 1) == b"*"
                 sock.sendall(said)
                 reset(sock)
+    settle(server)  # it has noticed
     serves(server)
 
 
@@ -233,6 +235,7 @@ def reset_while_owed(server: Server) -> None:
     with connect(server) as sock:
         send_until_stuck(sock, b"^" + b"a" * (32 * MiB))
         reset(sock)
+    settle(server)  # it has noticed
     serves(server)
 
 

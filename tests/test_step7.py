@@ -25,7 +25,7 @@ from tests.test_contract import named
 from tests.test_eventloop import run as run_until_stopped
 
 FOLDER = ROOT / "step7_event_loop_threadpool"
-LONG = 999_999_999_999_989  # a prime that takes seconds
+LONG = 100_000_000_000_031  # a prime that takes about a second
 PERIOD = 0.06
 PLACES = ("inline", "threads", "processes")
 
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
 
 
 def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
-    """Beside a job of some seconds, eight of whom fit into the pool."""
+    """Beside a job that takes a while."""
     meanwhile = {}
     for place in PLACES:
         with (
