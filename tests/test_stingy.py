@@ -10,7 +10,7 @@ def test_a_stingy_kernel(step: str) -> None:
     arguments = ["--interval", "0.001"] if step == "step4_nonblocking_polling" else []
     command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
     with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:
-        for _ in range(3):
+        for _ in range(2):
             checks.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
             checks.frame_over_packets(server)
             checks.resets(server)
