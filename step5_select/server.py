@@ -142,7 +142,10 @@ def attend(poller: Poller, client: Client) -> None:
     """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
         try:
-            write(client) if client.unsent else read(client)
+            if client.unsent:
+                write(client)
+            else:
+                read(client)
         except BlockingIOError:
             poller.would_block(client)
         poller.watch(client, WRITE if client.unsent else READ)

@@ -72,7 +72,10 @@ def attend(loop: Loop, client: Client) -> None:
     """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
     try:
         with contextlib.suppress(BlockingIOError):
-            write(client) if client.unsent else read(client)
+            if client.unsent:
+                write(client)
+            else:
+                read(client)
         loop.watch(client, WRITE if client.unsent else READ, attend)
     except (EOFError, OSError) as error:
         drop(loop, client, error)
