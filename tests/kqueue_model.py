@@ -98,6 +98,8 @@ class kqueue:  # noqa: N801, the name is select's
 
     def fileno(self) -> int:
         """Return the descriptor; ValueError if it is closed."""
+        if self.closed:
+            raise ValueError("I/O operation on closed kqueue object")
         return self._outer.fileno()
 
     def close(self) -> None:
@@ -174,6 +176,14 @@ class kqueue:  # noqa: N801, the name is select's
             with contextlib.suppress(OSError):  # a listening socket
                 (data,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
         return kevent(fd, filter_, flags, 0, data, knote.udata)
+
+
+def _close_all() -> None:
+    for queue in list(kqueue._all.values()):
+        queue.close()
+
+
+os.register_at_fork(after_in_child=_close_all)  # a queue is not inherited
 
 
 def install() -> None:
