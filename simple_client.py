@@ -13,7 +13,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where "common" is
 from common import descriptors
 
 ACK = b"*"

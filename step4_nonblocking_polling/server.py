@@ -187,12 +187,7 @@ def drop(poller: Poller, client: Client, error: Exception) -> None:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument(
-        "--interval",
-        type=serving.seconds,
-        default=0.2,
-        help="seconds to sleep between rounds (%(default)s)",
-    )
+    parser.add_argument("--interval", type=serving.seconds, default=0.2, help="seconds (0.2)")
     args = parser.parse_args()
     poller = Poller(args.interval)
     serving.run(args, partial(serve, poller=poller))

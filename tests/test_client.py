@@ -65,6 +65,17 @@ def test_the_script_the_pauses_and_the_log(port: str) -> None:
     ]
 
 
+def test_runs_from_anywhere_and_isolated(port: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", CLIENT, "127.0.0.1", port, "--pace", "0"],
+        cwd="/",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_many_conversations_at_a_pace(port: str) -> None:
     done = run("localhost", port, "-n", "20", "--pace", "0.05")
     assert done.returncode == 0
