@@ -42,8 +42,8 @@ class Counted:
 
     def ready(self, timeout: float | None) -> list[int]:
         """Count who is waited for, if they have to be handed over, and who is ready."""
-        self.counts["handed"] += sum(map(len, self.sets.values()))
         fds: list[int] = self.kernel.ready(timeout)
+        self.counts["handed"] += sum(map(len, self.sets.values()))
         self.counts["returned"] += len(fds)
         return fds
 
@@ -54,7 +54,8 @@ def cost(step: str, idle: int) -> dict[str, float]:
     with servers.Server(command) as server:
         silent = [_connect(server) for _ in range(idle)]
         talker = _connect(server)
-        talker.sendall(b"^")
+        talker.sendall(b"^a")
+        talker.recv(1)
         server.process.send_signal(signal.SIGUSR1)
         before = processes.cpu_seconds(server.pid)
         for _ in range(REQUESTS):

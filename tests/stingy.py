@@ -22,31 +22,31 @@ class StingySocket(socket.socket):
 
     honest = False  # it takes and gives a few bytes, but says EAGAIN only when it is so
     _calls = itertools.count(1)
+    _accepts = itertools.count(1)
     _failures = itertools.cycle(
         (errno.EMFILE, errno.ECONNABORTED, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
     )
 
-    def _refuse(self, every: int, number: int) -> None:
-        """Fail every so many calls; with EAGAIN only where that can be."""
-        if self.honest or next(self._calls) % every:
-            return
-        if number != errno.EAGAIN or self.gettimeout() == 0:
-            raise OSError(number, "stingy")
+    def _not_now(self) -> None:
+        """Say EAGAIN in every third call, if the socket may."""
+        if self.gettimeout() == 0 and not self.honest and next(self._calls) % 3 == 0:
+            raise OSError(errno.EAGAIN, "stingy")
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send one byte, or none."""
-        self._refuse(3, errno.EAGAIN)
+        self._not_now()
         return super().send(data[:1], flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive up to five bytes, or none."""
-        self._refuse(3, errno.EAGAIN)
+        self._not_now()
         return super().recv(min(size, 5), flags)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept, or say that there is nobody, or no room."""
-        self._refuse(2, errno.EAGAIN)
-        self._refuse(3, next(self._failures))
+        """Accept, or say that there is nobody, or in every third call that there is no room."""
+        self._not_now()
+        if not self.honest and next(self._accepts) % 3 == 0:
+            raise OSError(next(self._failures), "stingy")
         return super().accept()
 
 
