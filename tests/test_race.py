@@ -41,7 +41,8 @@ def test_all_seven_on_a_pipe() -> None:
         assert ratio == pytest.approx(many / one, abs=0.2)
         assert (ratio > 2.5) is (name in ("step1_sequential", "step3_blocking"))
         assert threads == (5 if name == "step2_thread_per_client" else 1)
-        assert 0 < cpu < many
+        assert cpu < many
+        assert cpu > 0 or sys.platform != "linux"  # it is coarse elsewhere
     assert "How to read it" in done.stdout
     assert re.search(r"s  step1_sequential +\.\.>\.|>\.\.\.|\.>\.\.|\.\.\.>", done.stdout)
 

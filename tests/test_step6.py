@@ -144,7 +144,8 @@ def test_the_page_shows_what_edges_prints() -> None:
         timeout=40,
         check=True,
     )
-    assert done.stdout.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
+    if sys.platform == "linux":
+        assert done.stdout.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
     (_, back, lost), (_, greeted, ignored) = (
         line.rsplit(maxsplit=2) for line in done.stdout.splitlines()[1:]
     )
