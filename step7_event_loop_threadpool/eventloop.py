@@ -122,7 +122,8 @@ class Loop:
     def forget(self, key: HasFileno) -> None:
         """Watch `key` no more, if it is watched. An event already fetched for it is dropped."""
         if self._watched.pop(key, None):
-            self._selector.unregister(key)
+            with contextlib.suppress(KeyError):  # a change that failed has done so already
+                self._selector.unregister(key)
 
     def retire(self, key: HasFileno, close: Callable[[], object]) -> None:
         """Watch `key` no more, and call `close()` at the end of this turn.

@@ -509,6 +509,23 @@ def test_an_event_is_dropped_when_the_interest_has_changed_meanwhile(loop: Loop)
         other.close()
 
 
+def test_what_cannot_be_changed_can_still_be_forgotten(
+    loop: Loop, pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory in `modify`: `selectors` has unregistered the socket by then."""
+    selector = loop._selector
+
+    def modify(key: socket.socket, *_: object) -> None:
+        selector.unregister(key)
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(selector, "modify", modify)
+    loop.watch(pair[0], READ, lambda *_: None)
+    with pytest.raises(OSError, match="allocate"):
+        loop.watch(pair[0], WRITE, lambda *_: None)
+    loop.forget(pair[0])
+
+
 @pytest.mark.parametrize("delay", [3600 * 24 * 365 * 100, float("inf")])
 def test_a_timer_may_be_far_away(loop: Loop, delay: float) -> None:
     loop.call_later(delay, lambda: None)
