@@ -14,6 +14,9 @@ from lab import processes, servers
 def pytest_configure() -> None:
     """Let fixtures stop what they started when pytest itself is told to end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where a shell has started pytest in the background it is ignored, and would be so in
+    # every process the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptors.raise_limit()  # some checks hold more than a thousand connections
 
 
