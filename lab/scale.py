@@ -2,7 +2,8 @@
 
 Steps 5 and 6 serve one client that talks, first alone and then beside idle ones. Counted
 for each request are the descriptors that are handed to the kernel to wait for, the changes
-it is told of, and the descriptors it returns; measured is the server's CPU time.
+it is told of, and the descriptors it returns; measured are the server's CPU time, and the
+memory that an idle client takes.
 """
 
 import argparse
@@ -49,10 +50,15 @@ class Counted:
 
 
 def cost(step: str, idle: int) -> dict[str, float]:
-    """Return what a request costs beside `idle` clients: the counts, and CPU seconds."""
+    """Return what a request costs beside `idle` clients: the counts, and CPU seconds.
+
+    And `memory`: the bytes of the server's resident memory for each of the idle ones.
+    """
     command = [sys.executable, "-m", "lab.scale", step]
     with servers.Server(command) as server:
+        empty = processes.resident_bytes(server.pid)
         silent = [_connect(server) for _ in range(idle)]
+        memory = (processes.resident_bytes(server.pid) - empty) / max(idle, 1)
         talker = _connect(server)
         talker.sendall(b"^a")
         talker.recv(1)
@@ -66,7 +72,8 @@ def cost(step: str, idle: int) -> dict[str, float]:
         for sock in (talker, *silent):
             sock.close()
         counts = json.loads(server.log().splitlines()[-1])
-    return {name: count / REQUESTS for name, count in counts.items()} | {"cpu": used / REQUESTS}
+    each = {name: count / REQUESTS for name, count in counts.items()}
+    return each | {"cpu": used / REQUESTS, "memory": memory}
 
 
 def _connect(server: servers.Server) -> socket.socket:
@@ -81,13 +88,15 @@ def run(args: argparse.Namespace) -> int:
     """Print a row for each step and number of idle clients."""
     _, limit = descriptors.raise_limit()
     many = min(args.n, limit - 100)
-    print(f"{'for each request':28}{'handed over':>12}{'changes':>9}{'returned':>10}{'CPU':>10}")
+    counted = f"{'handed over':>12}{'changes':>9}{'returned':>10}"
+    print(f"{'for each request':28}{counted}{'CPU':>10}{'an idle client':>17}")
     rows = [(step, idle) for step in STEPS for idle in (0, 900)] + [(STEPS[1], many)]
     for step, idle in rows:
         found = cost(step, idle)
         print(
             f"{step:19}{idle:5} idle{found['handed']:11.1f}{found['told']:9.1f}"
-            f"{found['returned']:10.1f}{found['cpu'] * 1e6:7.1f} us",
+            f"{found['returned']:10.1f}{found['cpu'] * 1e6:7.1f} us"
+            + (f"{found['memory']:11.0f} bytes" if idle else ""),
             flush=True,
         )
     return 0
