@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -45,7 +44,7 @@ def held(server: servers.Server) -> Iterator[None]:
 
 def bytes_back(poller: str) -> int:
     """Send a frame of `BYTES` bytes at once; return how many come back."""
-    with start(poller) as server, connect(server) as sock:
+    with start(poller) as server, server.connect() as sock:
         sock.recv(1)  # the `*`
         with held(server):
             sock.sendall(b"^" + b"a" * BYTES)
@@ -59,15 +58,10 @@ def clients_greeted(poller: str) -> int:
     """Have `CLIENTS` clients connect at once; return how many are greeted."""
     with start(poller) as server, contextlib.ExitStack() as stack:
         with held(server):
-            waiting = {stack.enter_context(connect(server)) for _ in range(CLIENTS)}
+            waiting = {stack.enter_context(server.connect()) for _ in range(CLIENTS)}
         while greeted := select.select(waiting, [], [], SILENCE)[0]:
             waiting.difference_update(greeted)
         return CLIENTS - len(waiting)
-
-
-def connect(server: servers.Server) -> socket.socket:
-    """Connect to the server."""
-    return socket.create_connection((server.host, server.port), 10)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,8 +88,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def main() -> None:
     """Be the server, with the poller named on the command line."""
     serving.RECV_SIZE = RECV_SIZE
-    mechanism = step6.Epoll if hasattr(select, "epoll") else step6.Kqueue
-    poller = POLLERS[sys.argv[1]](mechanism(edge_triggered=True))
+    poller = POLLERS[sys.argv[1]](step6.NATIVE(edge_triggered=True))
     args = serving.arguments(__doc__).parse_args(["0", "--quiet"])
     serving.run(args, partial(step6.serve, poller=poller))
 

@@ -56,7 +56,11 @@ def latencies(place: str, number: int) -> tuple[float, list[float]]:
     All in seconds. The server does the work in `place`.
     """
     command = [sys.executable, str(SERVER), "0", "--quiet", "--work", place]
-    with servers.Server(command) as server, connect(server) as worker, connect(server) as other:
+    with (
+        servers.Server(command) as server,
+        server.connect(60) as worker,
+        server.connect(60) as other,
+    ):
         for sock in (worker, other):
             ask(sock, 7)  # with processes the first question starts them
             assert answer(sock) == b"prime\n"
@@ -72,11 +76,6 @@ def latencies(place: str, number: int) -> tuple[float, list[float]]:
             found.append(time.perf_counter() - asked)
         assert done == b"prime\n", done
         return time.perf_counter() - start, found
-
-
-def connect(server: servers.Server) -> socket.socket:
-    """Connect to the server."""
-    return socket.create_connection((server.host, server.port), 60)
 
 
 def ask(sock: socket.socket, number: int) -> None:

@@ -9,7 +9,6 @@ memory that an idle client takes.
 import argparse
 import importlib
 import json
-import select
 import signal
 import socket
 import sys
@@ -78,7 +77,7 @@ def cost(step: str, idle: int) -> dict[str, float]:
 
 def _connect(server: servers.Server) -> socket.socket:
     """Connect, and wait for the `*`."""
-    sock = socket.create_connection((server.host, server.port), 10)
+    sock = server.connect()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.recv(1)
     return sock
@@ -116,11 +115,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def main() -> None:
     """Be the server of the step named on the command line; end with a line of its counts."""
     module = importlib.import_module(f"{sys.argv[1]}.server")
-    if sys.argv[1] == STEPS[0]:
-        kernel = module.Select()
-    else:
-        kernel = (module.Epoll if hasattr(select, "epoll") else module.Kqueue)()
-    counted = Counted(kernel)
+    counted = Counted(module.Select() if sys.argv[1] == STEPS[0] else module.NATIVE())
     signal.signal(signal.SIGUSR1, counted.reset)
     args = serving.arguments(__doc__).parse_args(["0", "--quiet"])
     serving.run(args, partial(module.serve, poller=module.Poller(counted)))

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import selectors
+import socket
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,10 @@ class Server:
         if not match:
             raise ServerError(f"{self.name} said {line!r} instead of where it serves")
         self.host, self.port = match[1].decode(), int(match[2])
+
+    def connect(self, patience: float = 10.0) -> socket.socket:
+        """Connect to it; no call on the socket waits for more than `patience` seconds."""
+        return socket.create_connection((self.host, self.port), patience)
 
     @property
     def name(self) -> str:

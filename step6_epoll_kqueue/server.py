@@ -67,6 +67,7 @@ class Kqueue:
 
 
 Mechanism: TypeAlias = Epoll | Kqueue
+NATIVE: type[Mechanism] = Epoll if hasattr(select, "epoll") else Kqueue  # this system's
 
 
 class Poller:
@@ -233,8 +234,8 @@ def main() -> None:
     parser = serving.arguments(__doc__)
     parser.add_argument("--edge-triggered", action="store_true", help="hear of changes only")
     args = parser.parse_args()
-    kernel = (Epoll if hasattr(select, "epoll") else Kqueue)(args.edge_triggered)
-    poller = (EdgePoller if args.edge_triggered else Poller)(kernel)
+    kind = EdgePoller if args.edge_triggered else Poller
+    poller = kind(NATIVE(args.edge_triggered))
     serving.run(args, partial(serve, poller=poller))
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab import processes
-from lab.servers import END, Server
+from lab.servers import END, ROOT, Server
 from tests.oracle import owed
 
 PATIENCE = 10.0
@@ -39,7 +39,20 @@ BURST = 300 if sys.platform == "linux" else 100
 
 def connect(server: Server) -> socket.socket:
     """Connect, without waiting for the `*`."""
-    return socket.create_connection((server.host, server.port), PATIENCE)
+    return server.connect(PATIENCE)
+
+
+def lab_prints(*words: str) -> str:
+    """Run a command of the lab to its end, which has to be good; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    return done.stdout
 
 
 def exactly(sock: socket.socket, size: int) -> bytes:

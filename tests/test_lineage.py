@@ -49,7 +49,7 @@ LINEAGE = {
     "step6_epoll_kqueue": Edge(
         "step5_select",
         {"Mechanism", "main"},
-        {"MAX_EVENTS", "Epoll", "Kqueue", "EdgePoller"},
+        {"MAX_EVENTS", "Epoll", "Kqueue", "NATIVE", "EdgePoller"},
         {"Select"},
     ),
     "step7_event_loop_threadpool": Edge(
@@ -63,6 +63,7 @@ LINEAGE = {
             "Epoll",
             "Kqueue",
             "Mechanism",
+            "NATIVE",
             "Poller",
             "EdgePoller",
             "Key",

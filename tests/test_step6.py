@@ -112,15 +112,8 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
 
 
 def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "scale", "-n", "901"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    printed = checks.lab_prints("scale", "-n", "901")
+    rows = [line.split() for line in printed.splitlines()[1:]]
     found = {(row[0], int(row[1])): [float(cell) for cell in row[3:7]] for row in rows}
     for (step, idle), (handed, changes, returned, _) in found.items():
         assert handed == (idle + 2 if step == "step5_select" else 0)
@@ -136,18 +129,11 @@ def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6
 
 
 def test_the_page_shows_what_edges_prints() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "edges"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=True,
-    )
+    printed = checks.lab_prints("edges")
     if sys.platform == "linux":
-        assert done.stdout.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
+        assert printed.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
     (_, back, lost), (_, greeted, ignored) = (
-        line.rsplit(maxsplit=2) for line in done.stdout.splitlines()[1:]
+        line.rsplit(maxsplit=2) for line in printed.splitlines()[1:]
     )
     assert (int(back), int(greeted)) == (edges.BYTES, edges.CLIENTS)
     assert int(lost) < edges.RECV_SIZE

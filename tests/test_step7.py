@@ -160,13 +160,10 @@ def ended(pids: list[int]) -> bool:
     """Wait until none of the processes is there any more."""
     deadline = time.monotonic() + checks.PATIENCE
     while time.monotonic() < deadline:
-        if not any(Path(f"/proc/{pid}").exists() if LINUX else alive(pid) for pid in pids):
+        if not any(map(alive, pids)):
             return True
         time.sleep(0.02)
     return False
-
-
-LINUX = sys.platform == "linux"
 
 
 def alive(pid: int) -> bool:
@@ -217,15 +214,8 @@ def test_an_option_that_is_none(option: str) -> None:
 
 
 def test_the_lab_measures_who_notices() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "primes", "--seconds", "0.5"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
+    printed = checks.lab_prints("primes", "--seconds", "0.5")
+    rows = {line.split()[0]: line.split() for line in printed.splitlines()}
     medians = {place: float(rows[place][4]) for place in PLACES}
     assert medians["inline"] > 5 * medians["threads"]
     assert medians["inline"] > 5 * medians["processes"]
@@ -316,7 +306,7 @@ def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder
             assert checks.exactly(sock, 3) == b"ok\n"
             checks.reset(sock)
     assert said(file_server, b"short\n") == b"ok\nshort\n"
-    if LINUX:
+    if sys.platform == "linux":
         checks.settle(file_server)
         descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
         assert folder / "big" not in [path.readlink() for path in descriptors]
