@@ -6,6 +6,7 @@ import signal
 import sys
 
 from lab import edges, primes, race, scale
+from lab.check import command as check
 
 
 def main() -> int:
@@ -13,6 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     race.add_to(commands)
+    check.add_to(commands)
     edges.add_to(commands)
     primes.add_to(commands)
     scale.add_to(commands)

@@ -1,6 +1,6 @@
 """What the operating system says of a process: threads, CPU time, memory, descriptors.
 
-From `/proc` on Linux (proc(5)), from `ps` elsewhere.
+From `/proc` on Linux (proc(5)), from `ps` elsewhere. What only Linux says is None there.
 """
 
 import contextlib
@@ -44,6 +44,34 @@ def resident_bytes(pid: int) -> int:
     return int(_ps("-o", "rss=", "-p", str(pid)).strip() or 0) * 1024
 
 
+def descriptors(pid: int) -> int | None:
+    """Return how many descriptors it has open; 0 if it has ended or is not ours."""
+    if not _LINUX:
+        return None
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208, an entry may be gone by now
+    except OSError:
+        return 0
+
+
+def listening(port: int) -> str | None:
+    """Return the loopback address at which somebody listens on `port`; "" if nobody does.
+
+    On Linux from the table of sockets, so that no server takes the question for a client.
+    """
+    if not _LINUX:
+        return None
+    listen, wildcard = "0A", "0" * 32
+    for table, loopback in (("tcp", "127.0.0.1"), ("tcp6", "::1")):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                _, local, _, state, *_ = line.split()
+                address, _, number = local.partition(":")
+                if state == listen and int(number, 16) == port:
+                    return "127.0.0.1" if address == wildcard else loopback
+    return ""
+
+
 def _status(pid: int, name: str) -> str | None:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -65,18 +93,30 @@ def _ps(*options: str) -> str:
 
 def children(pid: int) -> list[int]:
     """Return the processes that `pid` has started and that are still there."""
+    return [own for own, parent in _parents().items() if parent == pid]
+
+
+def tree(pid: int) -> list[int]:
+    """Return `pid`, the processes it has started, those that these have started, and so on."""
+    parents = _parents()
+    found = [pid]
+    for member in found:  # which grows meanwhile
+        found += [own for own, parent in parents.items() if parent == member]
+    return found
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of every process there is."""
+    parents = {}
     if _LINUX:  # where there need be no `ps`
-        found = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 state, parent, *_ = path.read_text().rpartition(")")[2].split()
-                if int(parent) == pid and state != "Z":
-                    found.append(int(path.parent.name))
-        return found
-    listed = _ps("-A", "-o", "ppid=", "-o", "pid=", "-o", "comm=")
-    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return [
-        int(own)
-        for parent, own, name in rows
-        if int(parent) == pid and name.rpartition("/")[2] != "ps"
-    ]
+                if state != "Z":
+                    parents[int(path.parent.name)] = int(parent)
+        return parents
+    for line in _ps("-A", "-o", "pid=", "-o", "ppid=", "-o", "comm=").splitlines():
+        own, parent, name = line.split(maxsplit=2)
+        if name.rpartition("/")[2] != "ps":
+            parents[int(own)] = int(parent)
+    return parents

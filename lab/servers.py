@@ -4,14 +4,18 @@ import contextlib
 import os
 import re
 import selectors
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from lab import processes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +23,7 @@ STEPS = tuple(sorted(path.parent.name for path in ROOT.glob("step*/server.py")))
 """The names of the seven folders, in order."""
 
 START_UP = 20.0
-"""Seconds in which a server has to say that it listens."""
+"""Seconds in which a server has to listen."""
 
 END = 5
 """Seconds in which a server has to end once it was told to."""
@@ -29,73 +33,56 @@ class ServerError(Exception):
     """A server did not start, or ended when it should not have."""
 
 
-class Server:
-    """A server in a process of its own, of which `pid` is the number.
+class NotMeasured(Exception):  # noqa: N818, nothing is wrong
+    """What was asked cannot be known here; the message says why."""
 
-    A context manager: entering waits until it serves, and after the block it has
-    ended. `host` and `port` are where it serves. What it logs goes to a file, so
-    that no full pipe can hold it up; `log()` returns it.
+
+class Endpoint:
+    """A server that somebody else has started: all that is known is where it is.
+
+    `patience` is how many seconds it has for each answer. A context manager, like the
+    servers that are started here.
     """
 
-    host = ""
-    port = 0
+    def __init__(self, host: str, port: int, patience: float = 10.0) -> None:
+        self.host = host
+        self.port = port
+        self.patience = patience
 
-    def __init__(self, command: list[str]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
-        )
-        self.pid = self.process.pid
+    def connect(self, patience: float | None = None) -> socket.socket:
+        """Connect to it; no call on the socket waits for longer than `patience`, or its own."""
+        return socket.create_connection((self.host, self.port), patience or self.patience)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that it and its children have used so far."""
+        raise NotMeasured(NOT_OURS)
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it and its children have resident."""
+        raise NotMeasured(NOT_OURS)
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it and its children have open."""
+        raise NotMeasured(NOT_OURS)
+
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+        """Return one more of the kind, not started yet; see `Server` for the arguments."""
+        raise NotMeasured(NOT_OURS)
+
+    def ended(self) -> str:
+        """Say how it ended; "" as long as it runs."""
+        return ""
 
     def wait_until_ready(self) -> None:
-        """Wait for the line `Serving on HOST:PORT`; ServerError if it does not come."""
-        assert self.process.stdout
-        line = b""
-        deadline = time.monotonic() + START_UP
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(deadline - time.monotonic()):
-                    raise ServerError(f"{self.name} does not say that it serves; {self._last()}")
-                piece = os.read(self.process.stdout.fileno(), 4096)
-                if not piece:
-                    raise ServerError(f"{self.name} ended instead of serving; {self._last()}")
-                line += piece
-        match = re.fullmatch(rb"Serving on \[?([^\]\s]+)\]?:(\d+)\n", line)
-        if not match:
-            raise ServerError(f"{self.name} said {line!r} instead of where it serves")
-        self.host, self.port = match[1].decode(), int(match[2])
-
-    def connect(self, patience: float = 10.0) -> socket.socket:
-        """Connect to it; no call on the socket waits for more than `patience` seconds."""
-        return socket.create_connection((self.host, self.port), patience)
-
-    @property
-    def name(self) -> str:
-        """Return the command, as one would type it."""
-        return " ".join(str(word) for word in self.process.args)  # type: ignore[union-attr]
-
-    def log(self) -> str:
-        """Return what the server has logged so far."""
-        return os.pread(self._log.fileno(), 1 << 24, 0).decode()
-
-    def _last(self) -> str:
-        lines = self.log().splitlines()
-        return f"its last line was {lines[-1]!r}" if lines else "it logged nothing"
+        """Look whether anybody is there."""
+        try:
+            self.connect().close()
+        except OSError as error:
+            raise ServerError(f"nobody answers at {self.host}:{self.port}: {error}") from None
 
     def stop(self) -> int:
-        """Send SIGTERM, wait, and return the status; kill it if it does not end in time.
-
-        The signal is repeated every second: CPython does not see one that arrives
-        between its own last look and a system call until that call returns.
-        """
-        for _ in range(END):
-            if self.process.poll() is None:
-                self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self.process.wait(1)
-        self.process.kill()
-        return self.process.wait()
+        """Leave it alone."""
+        return 0
 
     def __enter__(self) -> Self:
         try:
@@ -112,14 +99,213 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+NOT_OURS = "the server was not started here"
+
+
+class Server(Endpoint):
+    """A server in a process of its own, of which `pid` is the number.
+
+    Entering waits until it serves, and after the block it has ended. In `command`,
+    `{port}` stands for its port. `limit` is how many descriptors it may have, and
+    `taken` the number below which all of them are open when it starts; 0 leaves
+    either alone. What it logs goes to a file, so that no full pipe can hold it up;
+    `log()` returns it.
+    """
+
+    own_group = False
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        patience: float = 10.0,
+        port: int = 0,
+        limit: int = 0,
+        taken: int = 0,
+    ) -> None:
+        super().__init__("", self.choose(port), patience)
+        self.command = command
+        words = [word.replace("{port}", str(self.port)) for word in command]
+        if limit or taken:
+            words = [sys.executable, str(ROOT / "lab/launch.py"), str(limit), str(taken), *words]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
+        try:
+            self.process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log if self.own_group else subprocess.PIPE,
+                stderr=self._log,
+                start_new_session=self.own_group,
+            )
+        except OSError as error:
+            self._log.close()
+            raise ServerError(f"cannot run {words[0]}: {error.strerror}") from None
+        self.pid = self.process.pid
+
+    def choose(self, port: int) -> int:
+        """Return the port to tell it: 0, which lets it take a free one, unless one is given."""
+        return port
+
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+        """Return one more of the kind, starting up."""
+        return type(self)(self.command, self.patience, port, limit, taken)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the line `Serving on HOST:PORT`; ServerError if it does not come."""
+        assert self.process.stdout
+        line = b""
+        deadline = time.monotonic() + START_UP
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(deadline - time.monotonic()):
+                    raise ServerError(f"{self.name} does not say that it serves; {self.last()}")
+                piece = os.read(self.process.stdout.fileno(), 4096)
+                if not piece:
+                    raise ServerError(f"{self.name} ended instead of serving; {self.last()}")
+                line += piece
+        match = re.fullmatch(rb"Serving on \[?([^\]\s]+)\]?:(\d+)\n", line)
+        if not match:
+            raise ServerError(f"{self.name} said {line!r} instead of where it serves")
+        self.host, self.port = match[1].decode(), int(match[2])
+
+    @property
+    def name(self) -> str:
+        """Return the command, as one would type it."""
+        return " ".join(self.command).replace("{port}", str(self.port))
+
+    def log(self) -> str:
+        """Return what the server has logged so far."""
+        return os.pread(self._log.fileno(), 1 << 24, 0).decode(errors="replace")
+
+    def last(self) -> str:
+        """Say what it has logged last, a few lines at most."""
+        fd = self._log.fileno()
+        end = os.pread(fd, 4096, max(0, os.fstat(fd).st_size - 4096))
+        lines = end.decode(errors="replace").splitlines()[-5:]
+        return (
+            "its last words:" + "".join(f"\n    {line}" for line in lines)
+            if lines
+            else "it logged nothing"
+        )
+
+    def ended(self) -> str:
+        """Say how it ended, and what it logged last; "" as long as it runs."""
+        status = self.process.poll()
+        if status is None:
+            return ""
+        how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+        return f"it ended {how}; {self.last()}"
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that it and its children have used so far."""
+        return sum(map(processes.cpu_seconds, processes.tree(self.pid)))
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it and its children have resident."""
+        return sum(map(processes.resident_bytes, processes.tree(self.pid)))
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it and its children have open."""
+        counts = [processes.descriptors(pid) for pid in processes.tree(self.pid)]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            raise NotMeasured("this system does not say how many descriptors a process has")
+        return sum(known)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait, and return the status; kill it if it does not end in time.
+
+        The signal is repeated every second: CPython does not see one that arrives
+        between its own last look and a system call until that call returns.
+        """
+        for _ in range(END):
+            self.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(1)
+        self._signal(signal.SIGKILL)
+        return self.process.wait()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
         if self.process.stdout:
             self.process.stdout.close()
         self._log.close()
 
 
-def start(step: str, *arguments: str) -> Server:
+class Foreign(Server):
+    """A server that knows nothing of us: it takes `{port}` and listens there, on loopback.
+
+    It gets a process group of its own, so that whatever it starts ends with it.
+    """
+
+    own_group = True
+
+    def choose(self, port: int) -> int:
+        """Return the port to tell it: a free one, unless it is to have a certain one."""
+        if port and processes.listening(port):
+            raise ServerError(f"somebody listens on port {port} already")
+        return port or free_port()
+
+    def wait_until_ready(self) -> None:
+        """Wait until somebody listens on its port; ServerError if nobody does."""
+        deadline = time.monotonic() + START_UP
+        while not self._found():
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.name}: {self.ended()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.name} does not listen on that port; {self.last()}")
+            time.sleep(0.01)
+
+    def _found(self) -> bool:
+        host = processes.listening(self.port)
+        if host is not None:
+            self.host = host
+            return bool(host)
+        for self.host in ("127.0.0.1", "::1"):  # nobody to ask but the server
+            with contextlib.suppress(OSError):
+                self.connect().close()
+                return True
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for a second, kill what is left, and return the status."""
+        self.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
+        self._signal(signal.SIGKILL)
+        return self.process.wait()
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
     """Start the server of a step on a free port."""
-    return Server([sys.executable, str(ROOT / step / "server.py"), "0", *arguments])
+    script = str(ROOT / step / "server.py")
+    return Server([sys.executable, script, "{port}", *arguments], patience)
 
 
 def named(word: str) -> str:

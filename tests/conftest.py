@@ -9,6 +9,16 @@ import pytest
 
 from common import descriptors
 from lab import processes, servers
+from lab.check import limits
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--full`."""
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="all checks against all planted servers, and 10,000 clients (many minutes)",
+    )
 
 
 def pytest_configure() -> None:
@@ -29,12 +39,8 @@ def step(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def running(step: str) -> Iterator[servers.Server]:
-    """That step's server; one process goes through all the tests of a module.
-
-    Step 4 with a short interval, so that the tests do not wait for it all the time.
-    """
-    arguments = ["--interval", "0.08"] if step == "step4_nonblocking_polling" else []
-    with servers.start(step, *arguments) as server:
+    """That step's server; one process goes through all the tests of a module."""
+    with servers.start(step, *limits.ARGUMENTS.get(step, ())) as server:
         yield server
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from common import serving
 from lab import servers
+from lab.check import sockets
 from lab.servers import ROOT, STEPS, Server
-from tests import checks
 
 SCRIPTS = [str(ROOT / step / "server.py") for step in STEPS]
 
@@ -34,7 +34,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def logged(server: Server, text: str) -> str:
     """Wait until the server has logged `text`; return its log."""
-    deadline = time.monotonic() + checks.PATIENCE
+    deadline = time.monotonic() + server.patience
     while text not in server.log():
         assert time.monotonic() < deadline, f"{text!r} was never logged"
         time.sleep(0.01)
@@ -57,7 +57,7 @@ def test_runs_from_anywhere_isolated_and_uninstalled(script: str, tmp_path: Path
     command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(tmp_path)]
     with Server([*command, sys.executable, "-I", script, "0"]) as server:
         assert server.host == "127.0.0.1"  # unless told otherwise
-        checks.serves(server)
+        sockets.serves(server)
 
 
 def has_ipv6() -> bool:
@@ -72,7 +72,7 @@ def has_ipv6() -> bool:
 def test_serves_on_ipv6(step: str) -> None:
     with servers.start(step, "--host", "::1") as server:
         assert server.host == "::1"
-        checks.serves(server)
+        sockets.serves(server)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -122,18 +122,18 @@ def test_an_interval_that_is_none(interval: str) -> None:
 
 
 def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
-    with servers.start(step) as server, checks.connect(server) as sock:
-        assert checks.exactly(sock, 1) == b"*"
+    with servers.start(step) as server, server.connect() as sock:
+        assert sockets.exactly(sock, 1) == b"*"
         assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
-        assert checks.to_the_end(sock) == b""
+        assert sockets.to_the_end(sock) == b""
     with Server([sys.executable, str(ROOT / step / "server.py"), str(server.port)]) as again:
-        checks.serves(again)
+        sockets.serves(again)
 
 
 def test_ends_while_it_is_busy(step: str) -> None:
     """A server that does not get rid of what it owes ends all the same."""
-    with servers.start(step, "--quiet") as server, checks.connect(server) as sock:
-        checks.send_until_stuck(sock, b"^" + b"a" * (32 * checks.MiB))
+    with servers.start(step, "--quiet") as server, server.connect() as sock:
+        sockets.send_until_stuck(sock, b"^" + b"a" * (32 * sockets.MiB))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(servers.END) == 0
         assert server.log() == ""
@@ -178,11 +178,11 @@ def test_an_interrupt_that_gets_lost_does_not_keep_it_alive() -> None:
 
 def test_logs_who_comes_and_goes(step: str) -> None:
     with servers.start(step) as server:
-        with checks.connect(server) as sock:
+        with server.connect() as sock:
             peer = serving.peer_name(sock.getsockname())
             sock.sendall(b"^abc$de")
             sock.shutdown(socket.SHUT_WR)
-            assert checks.to_the_end(sock) == b"*bcd"
+            assert sockets.to_the_end(sock) == b"*bcd"
         lines = logged(server, "disconnected").splitlines()
     came = lines.index(f"peer {peer} connected")
     went = lines.index(f"peer {peer} disconnected (7 bytes in, 4 bytes out)")
@@ -191,18 +191,18 @@ def test_logs_who_comes_and_goes(step: str) -> None:
 
 def test_logs_why_a_client_failed(step: str) -> None:
     with servers.start(step) as server:
-        sock = checks.connect(server)
-        assert checks.exactly(sock, 1) == b"*"
+        sock = server.connect()
+        assert sockets.exactly(sock, 1) == b"*"
         sock.sendall(b"x")
-        checks.settle(server)
-        checks.reset(sock)
+        sockets.settle(server)
+        sockets.reset(sock)
         log = logged(server, "disconnected")
     assert "disconnected: Connection reset by peer (1 bytes in, 1 bytes out)\n" in log
 
 
 def test_quiet_logs_nothing_but_trouble(step: str) -> None:
     with servers.start(step, "--quiet") as server:
-        checks.serves(server)
+        sockets.serves(server)
         assert server.stop() == 0
         assert server.log() == ""
 
@@ -210,8 +210,8 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
 def test_raises_its_limit_on_descriptors_and_says_so() -> None:
     script = str(ROOT / "step6_epoll_kqueue" / "server.py")
     limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable, script, "0"]
-    with Server(limited) as server, checks.clients(server, 100) as socks:
-        assert [checks.exactly(sock, 1) for sock in socks] == [b"*"] * 100
+    with Server(limited) as server, sockets.clients(server, 100) as socks:
+        assert [sockets.exactly(sock, 1) for sock in socks] == [b"*"] * 100
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -249,11 +249,11 @@ def test_a_repeated_warning_is_folded(caplog: pytest.LogCaptureFixture) -> None:
 def log_of(step: str, *arguments: str, until: str) -> list[str]:
     """Have one client pause, send six bytes and leave; return the log, `until` and all."""
     with servers.start(step, *arguments) as server:
-        with checks.connect(server) as sock:
-            assert checks.exactly(sock, 1) == b"*"
+        with server.connect() as sock:
+            assert sockets.exactly(sock, 1) == b"*"
             time.sleep(0.1)  # the client thinks, so that the server has to wait
             sock.sendall(b"^what$")
-            assert checks.exactly(sock, 4) == b"xibu"
+            assert sockets.exactly(sock, 4) == b"xibu"
         logged(server, until)
         server.stop()
         return server.log().splitlines()
@@ -278,17 +278,17 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
     """The threads are named after their clients."""
     script = str(ROOT / "step2_thread_per_client" / "server.py")
     with Server([sys.executable, "-c", FEW_THREADS, script, "0"]) as server:
-        with checks.clients(server, 3) as socks:
+        with sockets.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
-            assert [checks.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
+            assert [sockets.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
             socks[0].sendall(b"^a$")
-            assert checks.exactly(socks[0], 1) == b"b"
+            assert sockets.exactly(socks[0], 1) == b"b"
             log = logged(server, f"peer {peers[2]} refused: can't start new thread\n")
             assert [f"thread {peer}\n" in log for peer in peers] == [True, True, False]
         logged(server, f"peer {peers[0]} disconnected")
         logged(server, f"peer {peers[1]} disconnected")
-        checks.settle(server)
-        checks.serves(server)
+        sockets.settle(server)
+        sockets.serves(server)
 
 
 def test_step3_narrates_each_call() -> None:
@@ -318,8 +318,8 @@ def test_step3_narrates_each_call() -> None:
 
 def test_step3_once_ends_when_the_first_client_has_left() -> None:
     with servers.start("step3_blocking", "--once") as server:
-        checks.conversation(server, b"^abc$")
-        assert server.process.wait(checks.PATIENCE) == 0
+        sockets.conversation(server, b"^abc$")
+        assert server.process.wait(server.patience) == 0
 
 
 def test_step4_folds_rounds_that_repeat() -> None:
@@ -346,11 +346,11 @@ def test_step4_tells_how_many_calls_were_in_vain() -> None:
 
 def test_step5_refuses_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
-        with checks.clients(server, 1100) as socks:
-            ends = [checks.exactly(sock, 1) for sock in socks]
+        with sockets.clients(server, 1100) as socks:
+            ends = [sockets.exactly(sock, 1) for sock in socks]
             socks[0].sendall(b"^a$")
-            assert checks.exactly(socks[0], 1) == b"b", "the others notice"
-        checks.serves(server)
+            assert sockets.exactly(socks[0], 1) == b"b", "the others notice"
+        sockets.serves(server)
         server.stop()
         refused = server.log().count("refused: filedescriptor out of range in select()")
     assert ends.count(b"") == refused

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from common.framing import Framing
-from tests.oracle import owed
+from lab.check.sockets import owed
 
 CASES = [
     b"",

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.check import limits
 from lab.servers import ROOT, STEPS
-from tests import limits
+from tests.test_contract import MATRIX
 from tests.test_lineage import LINEAGE
 
 PAGES = [ROOT / "README.md", *(ROOT / step / "README.md" for step in STEPS)]
@@ -36,7 +37,7 @@ def help_of(*words: str) -> str:
 def test_the_table_of_limits_is_current() -> None:
     text = (ROOT / "README.md").read_text()
     shown = text.partition("<!-- limits -->\n")[2].partition("\n<!-- end -->")[0]
-    assert shown == limits.table()
+    assert shown == limits.table(MATRIX)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -1,84 +1,131 @@
-"""The tests of the tests: each check fails on a server with its bug, and not on a right one."""
+"""The tests of the tests: each check fails on a server with its bug, and on no other."""
 
 import sys
+from functools import partial
 
 import pytest
 
 from lab import servers
-from lab.servers import ROOT, Server
-from tests import checks, planted
-from tests.test_contract import named
+from lab.check.rungs import CHECKS
+from lab.check.suite import FAILED, HELD, verdicts
+from lab.servers import ROOT, Foreign, Server
+from tests import checks
+from tests.planted.bugs import BUGS
+from tests.test_contract import MATRIX
 
-SEEN_BY = {
-    "no_greeting": "ack",
-    "two_greetings": "ack",
-    "greets_when_spoken_to": "ack",
-    "saturates_at255": "all_values",
-    "echoes_unchanged": "framing",
-    "forgets_the_frame": "frame_over_packets",
-    "one_frame_a_packet": "frames_in_a_packet",
-    "whole_frames_only": "frame_over_packets",
-    "caret_opens_again": "fragmentation",
-    "echoes_garbage": "garbage",
-    "drops_the_reply_at_half_close": "half_close",
-    "never_closes": "half_close",
-    "careless_send": "slow_reader",
-    "no_backpressure": "never_reads",
-    "dies_of_a_reset": "resets",
-    "dies_of_a_health_check": "connect_and_close",
-    "one_at_a_time": "silence",
-    "at_most_a_thousand": "eleven_hundred_at_once",
-    "short_backlog": "burst",
-    "looks_now_and_then": "answers_at_once",
-    "spins": "idle_is_cheap",
-    "spins_without_descriptors": "no_descriptors",
-    "sends_away_without_descriptors": "no_descriptors",
-    "dies_without_descriptors": "no_descriptors",
-    "ignores_sigterm": "ends_on_sigterm",
-    "ignores_ctrl_c": "ends_on_ctrl_c",
-    "ends_with_a_traceback": "ends_on_sigterm",
-    "ends_with_another_status": "ends_on_sigterm",
+TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"}
+
+SEEN_BY: dict[str, tuple[str, set[str]]] = {
+    "no_greeting": ("ack", set()),
+    "two_greetings": ("ack", set()),
+    "greets_when_spoken_to": ("ack", set()),
+    "echoes_unchanged": ("ack", set()),
+    "echoes_garbage": ("ack", set()),
+    "forgets_the_frame": ("cuts", TALK | {"resets", "vanished", "thousand_idle"}),
+    "whole_frames_only": ("cuts", TALK | {"vanished", "thousand_idle"}),
+    "saturates_at255": ("all_values", set()),
+    "stops_at_zero": ("all_values", {"garbage"}),
+    "one_frame_a_packet": (
+        "many_frames",
+        {"cuts", "all_values", "odd_places", "late_reader", "half_close", "side_by_side", "drip"},
+    ),
+    "gives_up_on_garbage": ("garbage", set()),
+    "caret_opens_again": ("odd_places", {"cuts", "all_values"}),
+    "fixed_buffer": ("long_frame", set()),
+    "careless_send": ("late_reader", set()),
+    "drops_the_reply_at_half_close": ("half_close", set()),
+    "never_closes": ("half_close", {"side_by_side", "churn", "no_descriptors"}),
+    # Others leave without a word, or by a reset, too.
+    "dies_of_a_health_check": ("connect_and_close", {"half_close", "silence", "idle_cpu", "burst"}),
+    "dies_of_a_reset": (
+        "resets",
+        {"connect_and_close", "side_by_side", "stuck_reader", "never_reads", "idle_cpu", "burst"},
+    ),
+    "spins_after_a_reset": ("resets", {"idle_cpu"}),
+    "state_by_descriptor": ("vanished", {"half_close", "resets", "drip", "churn", "side_by_side"}),
+    "one_at_a_time": ("side_by_side", {"silence", "stuck_reader", "thousand_idle"}),
+    "waits_for_the_first_word": ("silence", {"thousand_idle", "no_descriptors"}),
+    "one_conversation_at_a_time": ("stuck_reader", {"drip", "churn", "no_descriptors"}),
+    "blocks_in_send": ("stuck_reader", set()),
+    "answers_the_last_speaker": ("drip", {"side_by_side", "churn"}),
+    "looks_now_and_then": ("latency", set()),
+    "nagle": ("latency", set()),
+    # Its backlog is full, and it is slow: whatever brings many clients fails.
+    "short_backlog": (
+        "burst",
+        {"connect_and_close", "drip", "churn", "no_descriptors", "thousand_idle", "idle_cpu"},
+    ),
+    "spins": ("idle_cpu", {"no_descriptors", "resets"}),
+    "always_watches_for_writing": ("idle_cpu", {"no_descriptors"}),
+    "large_buffers": ("idle_memory", set()),
+    "no_backpressure": ("never_reads", {"late_reader", "idle_cpu"}),
+    "leaks_descriptors": ("churn", set()),
+    "leaks_memory": ("churn", set()),
+    "at_most_five_hundred": ("thousand_idle", set()),
+    "at_most_a_thousand": ("high_descriptor", set()),
+    "spins_without_descriptors": ("no_descriptors", set()),
+    "sends_away_without_descriptors": ("no_descriptors", set()),
+    "dies_without_descriptors": ("no_descriptors", set()),
+    "ignores_sigterm": ("ends", set()),
+    "keeps_the_port": ("restarts", set()),
 }
-"""The check that has to fail on each bug."""
+"""For each bug the check that has to fail on it, and those that may because of it."""
 
-# Those that others fail with: the first thing any of them does is to wait for the `*`.
-ALSO = {
-    "reset_while_owed": "dies_of_a_reset",
-    "fifty_at_once": "one_at_a_time",
-    "stuck_reader": "one_at_a_time",
+OURS = {
+    "ignores_ctrl_c": checks.ends_on_ctrl_c,
+    "ends_with_a_traceback": checks.ends_on_sigterm,
+    "ends_with_another_status": checks.ends_on_sigterm,
 }
+"""What only servers of ours must not do."""
 
-CHECKS = {
-    check.__name__: check for check in (*checks.CONTRACT, checks.no_descriptors, *checks.ENDS)
+SLOW = {
+    "late_reader",
+    "resets",
+    "side_by_side",
+    "idle_cpu",
+    "idle_memory",
+    "never_reads",
+    "churn",
+    "thousand_idle",
+    "no_descriptors",
 }
+"""Checks that take a third of a second and more. They run against the servers they have to
+fail on; with `--full` against all."""
+
+PLANTED = [sys.executable, str(ROOT / "tests" / "planted")]
 
 
-def start(bug: str, check: str) -> Server:
-    """Start the planted server, short of descriptors if the check is about that."""
-    command = [sys.executable, str(ROOT / "tests" / "planted.py"), bug]
-    if check == "no_descriptors":
-        command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *command]
-    return Server(command)
+@pytest.mark.parametrize("bug", SEEN_BY)
+@pytest.mark.timeout(180)
+def test_the_bug_is_seen(bug: str, request: pytest.FixtureRequest) -> None:
+    must, may = SEEN_BY[bug]
+    full = request.config.getoption("full")
+    chosen = [check for check in MATRIX if full or check.name not in SLOW or check.name == must]
+    found = list(verdicts(chosen, partial(Foreign, [*PLANTED, bug, "{port}"], 1.0)))
+    failed = {one.check.name: one.seen for one in found if one.outcome == FAILED}
+    assert must in failed
+    assert not failed.keys() - {must} - may, failed
 
 
-@pytest.mark.parametrize(("bug", "check"), [*SEEN_BY.items(), *((b, c) for c, b in ALSO.items())])
-def test_the_bug_is_seen(bug: str, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PATIENCE", 0.3)
+@pytest.mark.parametrize("bug", OURS)
+def test_a_bug_of_ours_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (checks, servers):
         monkeypatch.setattr(module, "END", 1)
-    with start(bug, check) as server:
-        with pytest.raises((AssertionError, ConnectionError)):
-            CHECKS[check](server)
-        # It failed because of its bug, and not because it is no server at all.
-        assert bug.startswith(("dies_", "ends_")) or server.process.poll() is None
+    with Server([*PLANTED, bug]) as server, pytest.raises(AssertionError):
+        OURS[bug](server)
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=named)
-def test_a_right_server_passes(check: checks.Check) -> None:
-    with start("right", check.__name__) as server:
-        check(server)
+def test_a_right_server_passes() -> None:
+    found = list(verdicts(MATRIX, partial(Foreign, [*PLANTED, "right", "{port}"])))
+    assert [one.check for one in found] == MATRIX
+    assert {one.check.name: one.seen for one in found if one.outcome != HELD} == {}
+    with Server([*PLANTED, "right"]) as server:
+        checks.ends_on_sigterm(server)
+    with Server([*PLANTED, "right"]) as server:
+        checks.ends_on_ctrl_c(server)
 
 
 def test_every_bug_and_every_check_has_its_test() -> None:
-    assert SEEN_BY.keys() == planted.BUGS.keys()
-    assert {*SEEN_BY.values(), *ALSO} == CHECKS.keys()
+    assert SEEN_BY.keys() | OURS.keys() == BUGS.keys()
+    assert {must for must, _ in SEEN_BY.values()} == {check.name for check in MATRIX}
+    assert SLOW | {name for _, may in SEEN_BY.values() for name in may} <= CHECKS.keys()

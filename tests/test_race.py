@@ -120,8 +120,11 @@ def test_a_wrong_reply_makes_the_status_1(
 ) -> None:
     planted = tmp_path / "step5_select"
     planted.mkdir()
-    source = (ROOT / "tests" / "planted.py").read_text()
-    (planted / "server.py").write_text(source.replace("sys.argv[1]", "'echoes_unchanged'"))
+    folder = str(ROOT / "tests" / "planted")
+    (planted / "server.py").write_text(
+        "import runpy, sys\nsys.argv[1:] = ['echoes_unchanged', sys.argv[1]]\n"
+        f"runpy.run_path({folder!r}, run_name='__main__')\n"
+    )
     monkeypatch.setattr(servers, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["lab", "race", "-n", "2", "--pace", "0.01", "5"])
     from lab.__main__ import main

@@ -19,14 +19,16 @@ import pytest
 
 from common import descriptors
 from lab import edges, processes, servers
+from lab.check import leaving, sockets, talk
+from lab.check.suite import Check
 from lab.servers import ROOT, Server
 from step6_epoll_kqueue.server import READ, Client, EdgePoller, Epoll, Key, Kqueue, Poller
 from tests import checks, kqueue_model
-from tests.test_contract import named
+from tests.test_contract import MATRIX, check_as_declared, named
 
 REAL = hasattr(select, "kqueue")
 MODEL = [sys.executable, str(ROOT / "tests" / "kqueue_model.py")]
-STEP6 = [str(ROOT / "step6_epoll_kqueue" / "server.py"), "0"]
+STEP6 = [str(ROOT / "step6_epoll_kqueue" / "server.py"), "{port}"]
 EDGE = "--edge-triggered"
 FORMS = {
     "epoll-edge": [sys.executable, *STEP6, EDGE],
@@ -49,29 +51,29 @@ def running(command: list[str]) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("check", checks.CONTRACT, ids=named)
-def test_contract(check: checks.Check, server: Server) -> None:
-    check(server)
+@pytest.mark.parametrize("check", MATRIX, ids=named)
+def test_contract(check: Check, server: Server) -> None:
+    check_as_declared(check, "step6_epoll_kqueue", server)
 
 
 def test_two_hundred_clients(server: Server) -> None:
-    with checks.clients(server, 200) as socks:
+    with sockets.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
-        assert [checks.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
+        assert [sockets.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
 
 
 def test_data_and_its_end_at_once(server: Server) -> None:
     """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
-    with checks.connect(server) as sock:
-        assert checks.exactly(sock, 1) == b"*"
+    with server.connect() as sock:
+        assert sockets.exactly(sock, 1) == b"*"
         os.kill(server.pid, signal.SIGSTOP)
         try:
             sock.sendall(b"^" + b"a" * 200_000)  # takes several calls of recv
             sock.shutdown(socket.SHUT_WR)
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert checks.to_the_end(sock) == b"b" * 200_000
+        assert sockets.to_the_end(sock) == b"b" * 200_000
 
 
 def test_partial_sends(command: list[str]) -> None:
@@ -79,9 +81,9 @@ def test_partial_sends(command: list[str]) -> None:
     at = command.index(STEP6[0])
     honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
     with Server([*command[:at], *honest, *command[at:]]) as server:
-        checks.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
-        checks.frame_over_packets(server)
-        checks.resets(server)
+        sockets.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+        talk.cuts.run(server)
+        leaving.resets.run(server)
 
 
 def test_ends(command: list[str]) -> None:
@@ -98,15 +100,15 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
     half = min(2000, (limit - 200) // 2)
     with servers.start("step6_epoll_kqueue", "--quiet") as server:
         memory = [processes.resident_bytes(server.pid)]
-        with checks.clients(server, half) as first:
-            assert checks.exactly(first[-1], 1) == b"*"  # all before it are there
+        with sockets.clients(server, half) as first:
+            assert sockets.exactly(first[-1], 1) == b"*"  # all before it are there
             memory.append(processes.resident_bytes(server.pid))
-            with checks.clients(server, half) as second:
-                assert checks.exactly(second[-1], 1) == b"*"
+            with sockets.clients(server, half) as second:
+                assert sockets.exactly(second[-1], 1) == b"*"
                 memory.append(processes.resident_bytes(server.pid))
                 for sock in first[1::100] + second[1::100]:
                     sock.sendall(b"^a")
-                    assert checks.exactly(sock, 2) == b"*b"
+                    assert sockets.exactly(sock, 2) == b"*b"
     assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 

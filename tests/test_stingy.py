@@ -2,8 +2,9 @@
 
 import sys
 
+from lab.check import leaving, sockets, talk
+from lab.check.suite import Failed
 from lab.servers import ROOT, Server
-from tests import checks
 
 
 def test_a_stingy_kernel(step: str) -> None:
@@ -11,20 +12,20 @@ def test_a_stingy_kernel(step: str) -> None:
     command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
     with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:
         for _ in range(2):
-            checks.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
-            checks.frame_over_packets(server)
-            checks.resets(server)
+            sockets.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+            talk.cuts.run(server)
+            leaving.resets.run(server)
         assert "cannot accept: stingy" in server.log()
         assert "Traceback" not in server.log()
 
 
 def test_the_stingy_socket_is_used() -> None:
     """A server that does not look at what `send` returns fails here."""
-    careless = ROOT / "tests" / "planted.py"
+    careless = ROOT / "tests" / "planted"
     command = [sys.executable, str(ROOT / "tests" / "stingy.py"), str(careless)]
     with Server([*command, "careless_send"]) as server:
         try:
-            checks.conversation(server, b"^abc$")
-        except AssertionError:
+            sockets.conversation(server, b"^abc$")
+        except Failed:
             return
     raise AssertionError("no byte was lost")

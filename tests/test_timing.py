@@ -11,8 +11,8 @@ import pytest
 
 import simple_client
 from lab import servers
+from lab.check import limits
 from lab.servers import ROOT, Server
-from tests.limits import SERIAL
 
 COUNT = 5
 PACE = 0.06
@@ -41,12 +41,13 @@ def side_by_side(found: float) -> bool:
 
 def test_elapsed(step: str, server: Server) -> None:
     found = ratio(server)
-    assert one_after_the_other(found) if step in SERIAL else side_by_side(found), found
+    serial = step in limits.LIMITS["side_by_side"]
+    assert one_after_the_other(found) if serial else side_by_side(found), found
 
 
 @pytest.mark.parametrize(("name", "expected"), [("one_at_a_time", True), ("right", False)])
 def test_the_planted_ones_are_told_apart(name: str, expected: bool) -> None:
-    with Server([sys.executable, str(ROOT / "tests" / "planted.py"), name]) as server:
+    with Server([sys.executable, str(ROOT / "tests" / "planted"), name]) as server:
         found = ratio(server)
     assert one_after_the_other(found) is expected
     assert side_by_side(found) is not expected

@@ -1,0 +1,52 @@
+"""The last rung: the end of the server itself."""
+
+import contextlib
+import math
+import subprocess
+import time
+
+from lab.check.sockets import clients, expect, greeted, serves, settle
+from lab.check.suite import Failed, check
+from lab.servers import Endpoint
+
+PROMPT = 5
+"""Seconds in which a server has to end."""
+
+
+@check("step3_blocking", alone=True)
+def ends(server: Endpoint) -> str:
+    """SIGTERM ends it at once, whatever its clients are doing.
+
+    It may clean up, but must not wait for clients that have no reason to leave, or for a
+    thread that sleeps in `recv`.
+    """
+    with server.another() as own, clients(own, 3) as socks:
+        expect(socks[0], b"*")
+        socks[0].sendall(b"^in the middle of")
+        settle(own)
+        start = time.monotonic()
+        prompt = math.ceil(min(PROMPT, own.patience))
+        for _ in range(prompt):  # again: an interpreter may miss one before a system call
+            own.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = own.process.wait(1)
+                return f"after {(time.monotonic() - start) * 1000:.0f} ms, status {status}"
+        own.process.kill()
+        raise Failed(f"still there after {prompt} s")
+
+
+@check("step1_sequential", alone=True)
+def restarts(server: Endpoint) -> str:
+    """Started again at once, it gets its port again.
+
+    The connections of the one before are in TIME_WAIT for a minute, and hold the port
+    unless SO_REUSEADDR is set on the listening socket before `bind`.
+    """
+    with server.another() as own, greeted(own) as sock:
+        own.stop()
+        with contextlib.suppress(OSError):
+            sock.recv(1)
+    start = time.monotonic()
+    with server.another(port=own.port) as again:
+        serves(again)
+    return f"serves on the same port after {(time.monotonic() - start) * 1000:.0f} ms"

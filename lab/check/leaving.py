@@ -1,0 +1,80 @@
+"""The second rung: clients leave as they like, and nobody else is harmed."""
+
+from lab.check.sockets import (
+    MiB,
+    busy,
+    expect,
+    greeted,
+    reset,
+    send_until_stuck,
+    serves,
+    settle,
+)
+from lab.check.suite import check, must
+from lab.servers import Endpoint, NotMeasured
+
+TIMES = 20
+
+
+@check("step1_sequential")
+def connect_and_close(server: Endpoint) -> str:
+    """Health checks, which connect and close and say nothing, harm nobody.
+
+    The first `recv` may return nothing at all, and sending the `*` may fail. That is
+    the end of this client, not of the server.
+    """
+    for _ in range(TIMES):
+        server.connect().close()
+    settle(server)  # it has noticed
+    serves(server)
+    return f"{TIMES} times, then a client was served"
+
+
+@check("step1_sequential")
+def resets(server: Endpoint) -> str:
+    """Clients that reset, with much unread or nothing said, harm nobody.
+
+    After a reset `recv` and `send` fail (ECONNRESET, EPIPE; where you have no handler,
+    writing even ends you by SIGPIPE). Take it as the end of this client and close.
+    """
+    with greeted(server) as bystander:
+        for said in (b"", b"^abc", b"^abc$" * 1000, b"^" + b"a" * (8 * MiB)):
+            with server.connect() as sock:
+                send_until_stuck(sock, said)
+                reset(sock)
+        bystander.sendall(b"^still there$")
+        expect(bystander, b"tujmm!uifsf")
+    for said in (b"", b"^abc", b"^" + b"a" * (32 * MiB)):
+        with greeted(server) as sock:
+            send_until_stuck(sock, said)
+            reset(sock)
+    settle(server)  # it has noticed
+    serves(server)
+    used = share(server)
+    must(used < 0.3, f"it uses {used:.0%} of a core after the resets, with nobody there")
+    return "7 resets, up to 32 MiB unread; a client beside them was served, and one after"
+
+
+def share(server: Endpoint) -> float:
+    """Return the share of a core that it uses just now, 0 where that is not measured."""
+    try:
+        return busy(server, 0.1)
+    except NotMeasured:
+        return 0
+
+
+@check("step3_blocking")
+def vanished(server: Endpoint) -> str:
+    """A client that leaves in the middle of a frame leaves nothing behind for the next.
+
+    The state of a client belongs to the client. Kept in a global variable, or under the
+    number of its descriptor, it is found by the next one that gets that number.
+    """
+    for _ in range(TIMES):
+        with greeted(server) as sock:
+            sock.sendall(b"^ab")
+            expect(sock, b"bc", b"^ab")
+        with greeted(server) as sock:
+            sock.sendall(b"xy^a$")
+            expect(sock, b"b", b"xy^a$")
+    return f"{TIMES} times"

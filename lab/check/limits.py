@@ -1,0 +1,46 @@
+"""What a step cannot do because of what it is: the one table of it.
+
+The tests assert it both ways, so that a step which could after all would be noticed.
+"""
+
+from lab.check.suite import Check
+from lab.servers import STEPS
+
+_ONE_AT_A_TIME = "serves one client at a time"
+_SERIAL = dict.fromkeys(("step1_sequential", "step3_blocking"), _ONE_AT_A_TIME)
+_POLLING = "step4_nonblocking_polling"
+
+LIMITS: dict[str, dict[str, str]] = {
+    "silence": _SERIAL,
+    "side_by_side": _SERIAL,
+    "stuck_reader": _SERIAL,
+    "latency": {_POLLING: "looks only once an interval"},
+    "idle_cpu": {_POLLING: "asks all clients once an interval"},
+    "idle_memory": {"step2_thread_per_client": "has a thread for each client"},
+    "thousand_idle": _SERIAL,
+    "high_descriptor": {"step5_select": "select ends at descriptor 1023"},
+    "ten_thousand_idle": _SERIAL
+    | {
+        _POLLING: "asks all clients before it accepts the next",
+        "step5_select": "select ends at descriptor 1023",
+    },
+}
+"""The name of a check, the steps that fail it, and why."""
+
+ARGUMENTS = {_POLLING: ("--interval", "0.05")}
+"""What a step is started with to be checked: it is not to be waited for all the time."""
+
+
+def declared(step: str) -> dict[str, str]:
+    """Return the checks that the step is to fail, and why."""
+    return {check: steps[step] for check, steps in LIMITS.items() if step in steps}
+
+
+def table(checks: list[Check]) -> str:
+    """Return the matrix as Markdown: a row for each check, a column for each step."""
+    rows = ["| | " + " | ".join(step.partition("_")[0][4:] for step in STEPS) + " |"]
+    rows.append("|---" * (len(STEPS) + 1) + "|")
+    for check in checks:
+        cells = ("**no**" if check.name in declared(step) else "yes" for step in STEPS)
+        rows.append(f"| `{check.name}`: {check.title} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)

@@ -1,0 +1,96 @@
+"""The sixth rung: many clients, high descriptors, and none left."""
+
+import select
+import socket
+
+from lab.check.prompt import answer_time
+from lab.check.sockets import busy, clients, expect, fresh, greeted, idle_clients, room_for, serves
+from lab.check.suite import check, must
+from lab.servers import Endpoint
+
+LIMIT = 64
+"""Descriptors that a server may have where it is to run out of them."""
+
+SPINS = 0.1
+"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
+
+
+@check("step6_epoll_kqueue")
+def thousand_idle(server: Endpoint) -> str:
+    """Beside a thousand idle clients, one that talks is answered.
+
+    Somewhere there is a smaller limit: on threads, on descriptors, or in a table.
+    """
+    return talks_beside(server, 1000)
+
+
+@check("step6_epoll_kqueue", alone=True, asked_for=True)
+def ten_thousand_idle(server: Endpoint) -> str:
+    """Beside ten thousand idle clients, one that talks is answered.
+
+    A process may have 1024 descriptors, or 256, until it asks for more (`setrlimit`, or
+    `ulimit -n`); and asking or sweeping all clients each time takes too long for so many.
+    """
+    room_for(10_000)
+    with fresh(server) as own:
+        return talks_beside(own, 10_000)
+
+
+def talks_beside(server: Endpoint, count: int) -> str:
+    """Check that one client is answered beside `count` idle ones."""
+    room_for(count)
+    with idle_clients(server, count) as idle:
+        must(len(idle) == count, f"only {len(idle):,} of {count:,} clients were greeted in time")
+        with greeted(server) as sock:
+            sock.sendall(b"^")
+            taken = answer_time(sock)
+    return f"answered in {taken * 1000:.2f} ms beside {count:,} idle clients"
+
+
+@check("step5_select", alone=True)
+def high_descriptor(server: Endpoint) -> str:
+    """A client is served though its descriptor has a number above 1024.
+
+    `select` takes none of FD_SETSIZE (1024) or above; it is the number that counts, and
+    not how many there are. In C it writes beside the set, without a word. `poll`, `epoll`
+    and `kqueue` have no such limit.
+    """
+    room_for(1200)
+    with fresh(server, taken=1100) as own:
+        serves(own)
+    return "served by a server that had 1,100 files open when it started"
+
+
+@check("step4_nonblocking_polling", alone=True)
+def no_descriptors(server: Endpoint) -> str:
+    """Out of descriptors it does not spin, serves those it has, and later all others.
+
+    When `accept` fails with EMFILE the client is still in the backlog, and the listening
+    socket still ready. Stop waiting for it for a moment, then try again; close nobody.
+    """
+    with fresh(server, limit=LIMIT) as own, clients(own, LIMIT + 16) as socks:
+        waiting, served = set(socks), []
+        while ready := select.select(waiting, [], [], 0.3)[0]:
+            served += greetings(ready)
+            waiting.difference_update(ready)
+        must(bool(served), "nobody is served")
+        first, share = len(served), busy(own, 0.5)
+        must(share < SPINS, f"it uses {share:.0%} of a core while it has no descriptors")
+        served[0].sendall(b"^a$")
+        expect(served[0], b"b", b"^a$")
+        served.pop().close()  # that makes room for one; the others leave when it has come
+        while waiting:
+            ready = select.select(waiting, [], [], own.patience)[0]
+            must(bool(ready), f"{len(waiting)} clients were not served when there was room")
+            waiting.difference_update(ready)
+            for sock in served + greetings(ready):
+                sock.close()
+            served = []
+    return f"{first} of {len(socks)} clients at first, all in the end; {share:.1%} of a core"
+
+
+def greetings(socks: list[socket.socket]) -> list[socket.socket]:
+    """Receive a `*` from each."""
+    for sock in socks:
+        must(sock.recv(1) == b"*", "a client was sent away")
+    return socks

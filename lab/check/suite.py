@@ -1,0 +1,129 @@
+"""What a check is, and how they are run: one after another, each with a verdict."""
+
+import contextlib
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from common import descriptors
+from lab.servers import Endpoint, NotMeasured, ServerError
+
+HELD, FAILED, NOT_MEASURED = "held", "failed", "not measured"
+
+
+class Failed(Exception):  # noqa: N818, it is a verdict
+    """What a check is about does not hold; the message says what was seen."""
+
+
+def must(holds: bool, otherwise: str) -> None:
+    """Fail, saying what was seen, unless it holds."""
+    if not holds:
+        raise Failed(otherwise)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: `run` returns what it saw, as a figure, or raises Failed or NotMeasured.
+
+    `title` says what holds, `advice` what is wrong where it does not, and `read` is the
+    page that explains it. One that is `alone` starts servers of its own; one that is
+    `asked_for` is left out unless somebody asks for it.
+    """
+
+    run: Callable[[Endpoint], str]
+    read: str
+    alone: bool
+    asked_for: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.run.__name__
+
+    @property
+    def rung(self) -> str:
+        """The name of its module."""
+        return self.run.__module__.rpartition(".")[2]
+
+    @property
+    def title(self) -> str:
+        """The first line of its docstring."""
+        return inspect.getdoc(self.run).partition("\n")[0]  # type: ignore[union-attr]
+
+    @property
+    def advice(self) -> str:
+        """The rest of its docstring, as one line."""
+        return " ".join(inspect.getdoc(self.run).split("\n")[1:]).strip()  # type: ignore[union-attr]
+
+
+def check(
+    read: str, *, alone: bool = False, asked_for: bool = False
+) -> Callable[[Callable[[Endpoint], str]], Check]:
+    """Make a check of a function; `read` is the folder of the page that explains it."""
+
+    def make(run: Callable[[Endpoint], str]) -> Check:
+        return Check(run, f"{read}/README.md", alone, asked_for)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check: HELD, FAILED or NOT_MEASURED, what was seen, and the seconds."""
+
+    check: Check
+    outcome: str
+    seen: str
+    seconds: float
+
+
+def judge(one: Check, server: Endpoint) -> Verdict:
+    """Run a check against a server, and see whether that is still there afterwards."""
+    start = time.monotonic()
+    try:
+        outcome, seen = HELD, one.run(server)
+    except NotMeasured as error:
+        outcome, seen = NOT_MEASURED, str(error)
+    except (Failed, ServerError) as error:
+        outcome, seen = FAILED, str(error)
+    except TimeoutError:
+        outcome, seen = FAILED, f"no answer for {server.patience:g} s"
+    except OSError as error:
+        outcome, seen = FAILED, str(error.strerror or error)
+    if not one.alone and (end := server.ended()):
+        outcome, seen = FAILED, end
+    return Verdict(one, outcome, seen, time.monotonic() - start)
+
+
+def verdicts(
+    checks: Iterable[Check],
+    start: Callable[[], Endpoint],
+    announce: Callable[[Check], object] = bool,
+) -> Iterator[Verdict]:
+    """Run the checks in their order, and yield a verdict on each.
+
+    `announce` is told of each before it runs. `start` makes the server: one serves for all
+    checks that hold, and after one that does not, the next gets a fresh server. ServerError
+    if none starts.
+    """
+    descriptors.raise_limit()
+    greets = True
+    with contextlib.ExitStack() as stack:
+        server: Endpoint | None = None
+        for one in checks:
+            if not greets:
+                yield Verdict(one, NOT_MEASURED, "it begins with the `*`, see `ack`", 0)
+                continue
+            if server is None:
+                server = stack.enter_context(start())
+            if one.alone:
+                server.stop()
+            announce(one)
+            verdict = judge(one, server)
+            yield verdict
+            if one.alone or verdict.outcome == FAILED:
+                stack.close()
+                server = None
+            if one.name == "ack":
+                greets = verdict.outcome == HELD
