@@ -69,8 +69,8 @@ class Endpoint:
         """Return one more of the kind, not started yet; see `Server` for the arguments."""
         raise NotMeasured(NOT_OURS)
 
-    def ended(self) -> str:
-        """Say how it ended; "" as long as it runs."""
+    def ended(self, wait: float = 0) -> str:
+        """Say how it ended; "" if it still runs after `wait` seconds."""
         return ""
 
     def wait_until_ready(self) -> None:
@@ -149,6 +149,8 @@ class Server(Endpoint):
 
     def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
         """Return one more of the kind, starting up."""
+        if not any("{port}" in word for word in self.command):
+            port = self.port  # it knows no other
         return type(self)(self.command, self.patience, port, limit, taken)
 
     def wait_until_ready(self) -> None:
@@ -190,10 +192,11 @@ class Server(Endpoint):
             else "it logged nothing"
         )
 
-    def ended(self) -> str:
-        """Say how it ended, and what it logged last; "" as long as it runs."""
-        status = self.process.poll()
-        if status is None:
+    def ended(self, wait: float = 0) -> str:
+        """Say how it ended, and what it logged last; "" if it still runs after `wait` seconds."""
+        try:
+            status = self.process.wait(wait)
+        except subprocess.TimeoutExpired:
             return ""
         how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
         return f"it ended {how}; {self.last()}"

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from lab.check import limits
+from lab.check.rungs import CHECKS
 from lab.servers import ROOT, STEPS
 from tests.test_contract import MATRIX
 from tests.test_lineage import LINEAGE
 
-PAGES = [ROOT / "README.md", *(ROOT / step / "README.md" for step in STEPS)]
+PAGES = [
+    ROOT / "README.md",
+    *ROOT.glob("docs/*.md"),
+    *(ROOT / step / "README.md" for step in STEPS),
+]
 
 
 def named(page: Path) -> str:
@@ -34,10 +39,15 @@ def help_of(*words: str) -> str:
     return done.stdout
 
 
-def test_the_table_of_limits_is_current() -> None:
-    text = (ROOT / "README.md").read_text()
-    shown = text.partition("<!-- limits -->\n")[2].partition("\n<!-- end -->")[0]
-    assert shown == limits.table(MATRIX)
+def block(page: str, name: str) -> str:
+    """Return what stands on a page between a mark and the next end."""
+    text = (ROOT / page).read_text()
+    return text.partition(f"<!-- {name} -->\n")[2].partition("\n<!-- end -->")[0]
+
+
+def test_the_matrix_and_the_list_of_checks_are_current() -> None:
+    assert block("README.md", "limits") == limits.table(MATRIX)
+    assert block("docs/check.md", "checks") == limits.titles(list(CHECKS.values()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"python -m lab check: {error}", file=sys.stderr)
         return 2
     if args.list or args.matrix:
-        print(limits.table(checks) if args.matrix else listing(checks))
+        print(limits.table(checks) if args.matrix else limits.titles(checks))
         return 0
     reports = []
     for report, start in subjects:
@@ -117,17 +117,6 @@ def subjects_of(args: argparse.Namespace) -> "list[tuple[Report, Callable[[], En
         report = Report(" ".join((step, *words)), limits.declared(step))
         found.append((report, partial(servers.start, step, *words, patience=args.patience)))
     return found
-
-
-def listing(checks: list[Check]) -> str:
-    """Write the checks, rung by rung."""
-    lines, rung = [], ""
-    for check in checks:
-        if check.rung != rung:
-            rung = check.rung
-            lines.append(rung)
-        lines.append(f"  {check.name:18}{check.title}")
-    return "\n".join(lines)
 
 
 def seconds(text: str) -> float:

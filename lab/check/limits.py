@@ -36,6 +36,17 @@ def declared(step: str) -> dict[str, str]:
     return {check: steps[step] for check, steps in LIMITS.items() if step in steps}
 
 
+def titles(checks: list[Check]) -> str:
+    """Return a list of the checks as Markdown, rung by rung."""
+    lines, rung = [], ""
+    for check in checks:
+        if check.rung != rung:
+            rung = check.rung
+            lines.append(f"- **{rung}**")
+        lines.append(f"  - `{check.name}`: {check.title}")
+    return "\n".join(lines)
+
+
 def table(checks: list[Check]) -> str:
     """Return the matrix as Markdown: a row for each check, a column for each step."""
     rows = ["| | " + " | ".join(step.partition("_")[0][4:] for step in STEPS) + " |"]

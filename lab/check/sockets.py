@@ -6,7 +6,6 @@ import resource
 import select
 import socket
 import struct
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 
@@ -203,9 +202,7 @@ def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
         try:
             yield own
         except (Failed, OSError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                own.process.wait(0.5)  # it may be about to
-            if end := own.ended():
+            if end := own.ended(0.5):  # it may be about to
                 raise Failed(end) from None
             raise
 

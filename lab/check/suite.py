@@ -91,7 +91,8 @@ def judge(one: Check, server: Endpoint) -> Verdict:
         outcome, seen = FAILED, f"no answer for {server.patience:g} s"
     except OSError as error:
         outcome, seen = FAILED, str(error.strerror or error)
-    if not one.alone and (end := server.ended()):
+    # One that has failed may be about to end.
+    if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0)):
         outcome, seen = FAILED, end
     return Verdict(one, outcome, seen, time.monotonic() - start)
 
