@@ -44,6 +44,20 @@ def resident_bytes(pid: int) -> int:
     return int(_ps("-o", "rss=", "-p", str(pid)).strip() or 0) * 1024
 
 
+def own_bytes(pid: int) -> int:
+    """Return how much memory it has that it shares with nobody; 0 if it has ended.
+
+    What a process has resident counts pages that it shares with the one it was forked from, and
+    Linux brings that figure up to date only now and then.
+    """
+    if _LINUX:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Private_Dirty:"):
+                    return int(line.split()[1]) * 1024
+    return resident_bytes(pid)
+
+
 def descriptors(pid: int) -> int | None:
     """Return how many descriptors it has open; 0 if it has ended or is not ours."""
     if not _LINUX:
@@ -61,14 +75,14 @@ def listening(port: int) -> str | None:
     """
     if not _LINUX:
         return None
-    listen, wildcard = "0A", "0" * 32
-    for table, loopback in (("tcp", "127.0.0.1"), ("tcp6", "::1")):
+    listen, only_ipv6 = "0A", "0" * 24 + "01000000"
+    for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
                 _, local, _, state, *_ = line.split()
                 address, _, number = local.partition(":")
                 if state == listen and int(number, 16) == port:
-                    return "127.0.0.1" if address == wildcard else loopback
+                    return "::1" if address == only_ipv6 else "127.0.0.1"
     return ""
 
 
@@ -96,27 +110,30 @@ def children(pid: int) -> list[int]:
     return [own for own, parent in _parents().items() if parent == pid]
 
 
-def tree(pid: int) -> list[int]:
-    """Return `pid`, the processes it has started, those that these have started, and so on."""
-    parents = _parents()
+def tree(pid: int, zombies: bool = False) -> list[int]:
+    """Return `pid`, the processes it has started, those that these have started, and so on.
+
+    With `zombies` also those that have ended and that nobody has waited for.
+    """
+    parents = _parents(zombies)
     found = [pid]
     for member in found:  # which grows meanwhile
         found += [own for own, parent in parents.items() if parent == member]
     return found
 
 
-def _parents() -> dict[int, int]:
+def _parents(zombies: bool = False) -> dict[int, int]:
     """Return the parent of every process there is."""
     parents = {}
     if _LINUX:  # where there need be no `ps`
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 state, parent, *_ = path.read_text().rpartition(")")[2].split()
-                if state != "Z":
+                if zombies or state != "Z":
                     parents[int(path.parent.name)] = int(parent)
         return parents
-    for line in _ps("-A", "-o", "pid=", "-o", "ppid=", "-o", "comm=").splitlines():
-        own, parent, name = line.split(maxsplit=2)
-        if name.rpartition("/")[2] != "ps":
+    for line in _ps("-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "comm=").splitlines():
+        own, parent, state, name = line.split(maxsplit=3)
+        if name.rpartition("/")[2] != "ps" and (zombies or state[0] != "Z"):
             parents[int(own)] = int(parent)
     return parents

@@ -57,8 +57,12 @@ class Endpoint:
         """Return the CPU time that it and its children have used so far."""
         raise NotMeasured(NOT_OURS)
 
-    def resident_bytes(self) -> int:
-        """Return how much memory it and its children have resident."""
+    def memory(self) -> int:
+        """Return how many bytes of memory it and its children have of their own."""
+        raise NotMeasured(NOT_OURS)
+
+    def processes(self) -> int:
+        """Return how many processes it is, with those that have ended but are not waited for."""
         raise NotMeasured(NOT_OURS)
 
     def descriptors(self) -> int:
@@ -185,7 +189,9 @@ class Server(Endpoint):
         """Say what it has logged last, a few lines at most."""
         fd = self._log.fileno()
         end = os.pread(fd, 4096, max(0, os.fstat(fd).st_size - 4096))
-        lines = end.decode(errors="replace").splitlines()[-5:]
+        lines = end.decode(errors="replace").splitlines()
+        # Java ends with many lines of where, and says before them what.
+        lines = [line for line in lines if not line.startswith("\tat ")][-5:]
         return (
             "its last words:" + "".join(f"\n    {line}" for line in lines)
             if lines
@@ -205,9 +211,13 @@ class Server(Endpoint):
         """Return the CPU time that it and its children have used so far."""
         return sum(map(processes.cpu_seconds, processes.tree(self.pid)))
 
-    def resident_bytes(self) -> int:
-        """Return how much memory it and its children have resident."""
-        return sum(map(processes.resident_bytes, processes.tree(self.pid)))
+    def memory(self) -> int:
+        """Return how many bytes of memory it and its children have of their own."""
+        return sum(map(processes.own_bytes, processes.tree(self.pid)))
+
+    def processes(self) -> int:
+        """Return how many processes it is, with those that have ended but are not waited for."""
+        return len(processes.tree(self.pid, zombies=True))
 
     def descriptors(self) -> int:
         """Return how many descriptors it and its children have open."""

@@ -111,7 +111,7 @@ def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.Monkey
     broken.mkdir()
     (broken / "server.py").write_text("raise SystemExit('broken')")
     monkeypatch.setattr(servers, "ROOT", tmp_path)
-    with pytest.raises(servers.ServerError, match="its last line was 'broken'"):
+    with pytest.raises(servers.ServerError, match="its last words:\n    broken"):
         servers.start("step5_select").__enter__()
 
 

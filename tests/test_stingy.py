@@ -23,7 +23,7 @@ def test_the_stingy_socket_is_used() -> None:
     """A server that does not look at what `send` returns fails here."""
     careless = ROOT / "tests" / "planted"
     command = [sys.executable, str(ROOT / "tests" / "stingy.py"), str(careless)]
-    with Server([*command, "careless_send"]) as server:
+    with Server([*command, "careless_send"], patience=0.5) as server:
         try:
             sockets.conversation(server, b"^abc$")
         except Failed:

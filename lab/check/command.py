@@ -17,7 +17,7 @@ from lab import servers
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
-from lab.check.suite import Check, verdicts
+from lab.check.suite import NOT_GREETED, Check, verdicts
 from lab.servers import Endpoint
 
 EXAMPLES = """examples:
@@ -62,7 +62,10 @@ def check_one(report: Report, start: Callable[[], Endpoint], checks: list[Check]
         for verdict in verdicts(checks, start, announce):
             report.verdicts.append(verdict)
             clear()
-            print(report.lines(verdict), flush=True)
+            if verdict.seen != NOT_GREETED:
+                print(report.lines(verdict), flush=True)
+        if left := sum(one.seen == NOT_GREETED for one in report.verdicts):
+            print(f"skipped   the other {left:<7} they begin with the `*`")
     except servers.ServerError as error:
         report.error = str(error)
     finally:
@@ -80,6 +83,9 @@ def chosen(args: argparse.Namespace) -> list[Check]:
     only, skip = (
         {word for words in given for word in words.split(",")} for given in (args.only, args.skip)
     )
+    for path in (args.json, args.junit):
+        if path and not path.absolute().parent.is_dir():
+            raise ValueError(f"there is no folder for {path}")
     known = {*CHECKS, *(check.rung for check in CHECKS.values())}
     if unknown := (only | skip) - known:
         raise ValueError(f"no check or rung is named {sorted(unknown)[0]!r}; see --list")
@@ -97,15 +103,15 @@ def chosen(args: argparse.Namespace) -> list[Check]:
 
 def subjects_of(args: argparse.Namespace) -> "list[tuple[Report, Callable[[], Endpoint]]]":
     """Return the servers to check, and how to start each; ValueError if they are no servers."""
-    if bool(args.cmd) + bool(args.connect) + bool(args.steps) > 1:
+    if (args.cmd is not None) + (args.connect is not None) + bool(args.steps) > 1:
         raise ValueError("steps, --cmd and --connect exclude each other")
-    if args.cmd:
+    if args.cmd is not None:
         words = shlex.split(args.cmd)
         if not words or not (args.port or "{port}" in args.cmd):
             raise ValueError("--cmd needs {port} where the port belongs, or --port")
         start = partial(servers.Foreign, words, args.patience, port=args.port)
         return [(Report(args.cmd), start)]
-    if args.connect:
+    if args.connect is not None:
         host, _, port = args.connect.rpartition(":")
         if not host or not port.isdecimal():
             raise ValueError(f"{args.connect!r} is not HOST:PORT")

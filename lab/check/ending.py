@@ -2,11 +2,12 @@
 
 import contextlib
 import math
+import socket
 import subprocess
 import time
 
 from lab.check.sockets import clients, expect, greeted, serves, settle
-from lab.check.suite import Failed, check
+from lab.check.suite import Failed, check, must
 from lab.servers import Endpoint
 
 PROMPT = 5
@@ -30,9 +31,25 @@ def ends(server: Endpoint) -> str:
             own.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = own.process.wait(1)
-                return f"after {(time.monotonic() - start) * 1000:.0f} ms, status {status}"
+                taken = time.monotonic() - start
+                left = "it ended, but something that it started still holds its clients"
+                must(not left_alone(socks[0]), left)
+                return f"after {taken * 1000:.0f} ms, status {status}"
         own.process.kill()
         raise Failed(f"still there after {prompt} s")
+
+
+def left_alone(sock: socket.socket) -> bool:
+    """Return whether the connection is still there a second after the server has ended."""
+    sock.settimeout(1)
+    try:
+        while sock.recv(4096):
+            pass
+    except TimeoutError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 @check("step1_sequential", alone=True)

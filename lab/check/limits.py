@@ -27,6 +27,9 @@ LIMITS: dict[str, dict[str, str]] = {
 }
 """The name of a check, the steps that fail it, and why."""
 
+NOT_MEASURED = {"idle_memory": set(_SERIAL)}
+"""The name of a check, and the steps of which it has nothing to measure."""
+
 ARGUMENTS = {_POLLING: ("--interval", "0.05")}
 """What a step is started with to be checked: it is not to be waited for all the time."""
 
@@ -52,6 +55,12 @@ def table(checks: list[Check]) -> str:
     rows = ["| | " + " | ".join(step.partition("_")[0][4:] for step in STEPS) + " |"]
     rows.append("|---" * (len(STEPS) + 1) + "|")
     for check in checks:
-        cells = ("**no**" if check.name in declared(step) else "yes" for step in STEPS)
-        rows.append(f"| `{check.name}`: {check.title} | " + " | ".join(cells) + " |")
+        cells = " | ".join(_cell(check.name, step) for step in STEPS)
+        rows.append(f"| `{check.name}`: {check.title} | {cells} |")
     return "\n".join(rows)
+
+
+def _cell(check: str, step: str) -> str:
+    if step in NOT_MEASURED.get(check, ()):
+        return "n/a"
+    return "**no**" if check in declared(step) else "yes"

@@ -19,7 +19,8 @@ SPINS = 0.1
 def thousand_idle(server: Endpoint) -> str:
     """Beside a thousand idle clients, one that talks is answered.
 
-    Somewhere there is a smaller limit: on threads, on descriptors, or in a table.
+    Either it serves them one at a time (see `silence`), or somewhere there is a smaller limit: on
+    threads, on descriptors, or in a table.
     """
     return talks_beside(server, 1000)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict
+from lab.servers import ROOT
 
 INDENT = " " * 10
 """Under a verdict, where there is more to say."""
@@ -71,7 +72,8 @@ KINDS = (HELD, FAILED, NOT_MEASURED)
 def advice(verdict: Verdict) -> list[str]:
     """Write what was to hold, what is wrong, and where to read about it."""
     check = verdict.check
-    text = f"{check.title}\n{check.advice}\nRead {check.read}."
+    page = check.read if Path.cwd() == ROOT else ROOT / check.read
+    text = f"{check.title}\n{verdict.advice}\nRead {page}."
     return [
         line
         for paragraph in text.splitlines()
@@ -108,6 +110,7 @@ def _as_dict(report: Report, verdict: Verdict) -> dict[str, Any]:
         "title": check.title,
         "outcome": verdict.outcome,
         "seen": verdict.seen,
+        "advice": verdict.advice if verdict.outcome == FAILED else "",
         "seconds": round(verdict.seconds, 3),
         "declared": report.declared.get(check.name, ""),
         "expected": report.expected(verdict),
@@ -130,7 +133,7 @@ def write_junit(path: Path, reports: list[Report]) -> None:
             )
             if not report.expected(verdict):
                 failure = ET.SubElement(case, "failure", message=_printable(verdict.seen))
-                failure.text = f"{check.title}\n{check.advice}"
+                failure.text = f"{check.title}\n{verdict.advice}"
             elif verdict.outcome != HELD:
                 why = report.declared.get(check.name) or verdict.seen
                 ET.SubElement(case, "skipped", message=_printable(why))

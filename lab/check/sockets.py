@@ -9,10 +9,15 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 
-from lab.check.suite import Failed, must
+from lab.check.suite import DIED, Failed, must
 from lab.servers import Endpoint, NotMeasured, Server
 
 MiB = 1 << 20
+
+FULL = (
+    "It did not come to that: so many clients could not even connect. Give `listen` a larger"
+    " number, see `burst`."
+)
 
 
 def owed(stream: bytes) -> bytes:
@@ -43,10 +48,23 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 
 def expect(sock: socket.socket, answer: bytes, sent: bytes = b"") -> None:
     """Receive as many bytes as `answer` has; Failed if they differ."""
-    got = exactly(sock, len(answer))
+    patience, got = sock.gettimeout(), exactly(sock, len(answer))
     if got != answer:
         after = f" for {shown(sent)}" if sent else ""
+        if len(got) < len(answer):
+            after += " and then the end" if ended(sock) else f" in {patience:g} s"
         raise Failed(f"got {shown(got)}{after}, owed {shown(answer)}")
+
+
+def ended(sock: socket.socket) -> bool:
+    """Return whether the server has closed its side."""
+    sock.setblocking(False)
+    try:
+        return not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def shown(data: bytes) -> str:
@@ -157,7 +175,7 @@ def clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
             try:
                 socks.append(stack.enter_context(server.connect()))
             except TimeoutError:
-                raise Failed(f"no room in the backlog after {len(socks)} clients") from None
+                raise Failed(f"no room in the backlog after {len(socks)} clients", FULL) from None
         yield socks
 
 
@@ -203,7 +221,7 @@ def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
             yield own
         except (Failed, OSError):
             if end := own.ended(0.5):  # it may be about to
-                raise Failed(end) from None
+                raise Failed(end, DIED) from None
             raise
 
 

@@ -13,7 +13,14 @@ HELD, FAILED, NOT_MEASURED = "held", "failed", "not measured"
 
 
 class Failed(Exception):  # noqa: N818, it is a verdict
-    """What a check is about does not hold; the message says what was seen."""
+    """What a check is about does not hold; the message says what was seen.
+
+    `advice` says what to do, where that is not what the check is about.
+    """
+
+    def __init__(self, seen: str, advice: str = "") -> None:
+        super().__init__(seen)
+        self.advice = advice
 
 
 def must(holds: bool, otherwise: str) -> None:
@@ -70,22 +77,37 @@ def check(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check: HELD, FAILED or NOT_MEASURED, what was seen, and the seconds."""
+    """What came of a check: HELD, FAILED or NOT_MEASURED, what was seen, and the seconds.
+
+    `advice` is what to do about a failure.
+    """
 
     check: Check
     outcome: str
     seen: str
     seconds: float
+    advice: str = ""
+
+
+DIED = (
+    "But first of all it has to survive: whatever a client does, the server goes on. See its last"
+    " words. SIGPIPE means that it sent to a client that had left, and did not ignore that signal."
+)
+
+NOT_GREETED = "it begins with the `*`, see `ack`"
 
 
 def judge(one: Check, server: Endpoint) -> Verdict:
     """Run a check against a server, and see whether that is still there afterwards."""
     start = time.monotonic()
+    advice = one.advice
     try:
         outcome, seen = HELD, one.run(server)
     except NotMeasured as error:
         outcome, seen = NOT_MEASURED, str(error)
-    except (Failed, ServerError) as error:
+    except Failed as error:
+        outcome, seen, advice = FAILED, str(error), error.advice or advice
+    except ServerError as error:
         outcome, seen = FAILED, str(error)
     except TimeoutError:
         outcome, seen = FAILED, f"no answer for {server.patience:g} s"
@@ -93,8 +115,8 @@ def judge(one: Check, server: Endpoint) -> Verdict:
         outcome, seen = FAILED, str(error.strerror or error)
     # One that has failed may be about to end.
     if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0)):
-        outcome, seen = FAILED, end
-    return Verdict(one, outcome, seen, time.monotonic() - start)
+        outcome, seen, advice = FAILED, end, DIED
+    return Verdict(one, outcome, seen, time.monotonic() - start, advice)
 
 
 def verdicts(
@@ -114,7 +136,7 @@ def verdicts(
         server: Endpoint | None = None
         for one in checks:
             if not greets:
-                yield Verdict(one, NOT_MEASURED, "it begins with the `*`, see `ack`", 0)
+                yield Verdict(one, NOT_MEASURED, NOT_GREETED, 0)
                 continue
             if server is None:
                 server = stack.enter_context(start())

@@ -72,3 +72,21 @@ class LeaksMemory(Right):
 
     async def at_end(self, sock: socket.socket) -> None:
         self.records.append(os.urandom(8192))
+
+
+class LeaksAfterAReset(Right):
+    """It cleans up after those who leave in order."""
+
+    async def receive(self, sock: socket.socket) -> bytes:
+        try:
+            return await super().receive(sock)
+        except ConnectionError:
+            os.open(os.devnull, os.O_RDONLY)
+            raise
+
+
+class LeavesZombies(Right):
+    """It starts a process for each client, and does not wait for it."""
+
+    async def at_end(self, sock: socket.socket) -> None:
+        os.posix_spawnp("true", ["true"], {})
