@@ -53,6 +53,10 @@ class Endpoint:
         """Connect to it; no call on the socket waits for longer than `patience`, or its own."""
         return socket.create_connection((self.host, self.port), patience or self.patience)
 
+    def unconnected(self) -> socket.socket:
+        """Return a socket that is not connected yet, of the family of its address."""
+        return socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+
     def cpu_seconds(self) -> float:
         """Return the CPU time that it and its children have used so far."""
         raise NotMeasured(NOT_OURS)
@@ -61,7 +65,7 @@ class Endpoint:
         """Return how many bytes of memory it and its children have of their own."""
         raise NotMeasured(NOT_OURS)
 
-    def processes(self) -> int:
+    def process_count(self) -> int:
         """Return how many processes it is, with those that have ended but are not waited for."""
         raise NotMeasured(NOT_OURS)
 
@@ -78,9 +82,10 @@ class Endpoint:
         return ""
 
     def wait_until_ready(self) -> None:
-        """Look whether anybody is there."""
+        """Look whether anybody is there, and at which address of the host."""
         try:
-            self.connect().close()
+            with self.connect() as sock:
+                self.host = sock.getpeername()[0]
         except OSError as error:
             raise ServerError(f"nobody answers at {self.host}:{self.port}: {error}") from None
 
@@ -215,7 +220,7 @@ class Server(Endpoint):
         """Return how many bytes of memory it and its children have of their own."""
         return sum(map(processes.own_bytes, processes.tree(self.pid)))
 
-    def processes(self) -> int:
+    def process_count(self) -> int:
         """Return how many processes it is, with those that have ended but are not waited for."""
         return len(processes.tree(self.pid, zombies=True))
 

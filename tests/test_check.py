@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 from lab import processes, servers
 from lab.check import limits, report
 from lab.check.rungs import CHECKS
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
 from lab.servers import ROOT, STEPS, Endpoint, Server, start
 from tests.test_contract import MATRIX
 from tests.test_planted import PLANTED
@@ -179,6 +180,47 @@ def test_one_that_runs_already() -> None:
     assert "the server was not started here" in done.stdout
     nobody = lab_check("--connect", address)
     assert (nobody.returncode, "nobody answers at" in nobody.stdout) == (1, True)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_over_ipv6() -> None:
+    with start("step6_epoll_kqueue", "--host", "::1") as server:
+        for name in ("ack", "late_reader", "burst"):
+            verdict = judge(CHECKS[name], server)
+            assert verdict.outcome == HELD, verdict.seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
+@pytest.mark.parametrize(
+    ("address", "dialled"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),  # what Java makes of 127.0.0.1
+        ("::1", "::1"),
+    ],
+)
+def test_where_somebody_listens(address: str, dialled: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        sock.bind((address, 0))
+        port = sock.getsockname()[1]
+        assert processes.listening(port) == ""
+        sock.listen()
+        assert processes.listening(port) == dialled
+        socket.create_connection((dialled, port), 5).close()
+
+
+def test_our_own_descriptors_may_be_high() -> None:
+    with start("step6_epoll_kqueue") as server, server.connect() as sock:
+        taken = [os.dup(sock.fileno()) for _ in range(1100)]
+        try:
+            for name in ("long_frame", "late_reader", "resets"):
+                verdict = judge(CHECKS[name], server)
+                assert verdict.outcome == HELD, verdict.seen
+        finally:
+            for fd in taken:
+                os.close(fd)
 
 
 def test_a_step_is_held_to_its_declaration() -> None:

@@ -120,7 +120,7 @@ def churn(server: Endpoint) -> str:
     there, it may still be growing its heap: give it a small one, and look again.)
     """
     come_and_go(server)
-    files, children, memory = server.descriptors(), server.processes(), server.memory()
+    files, children, memory = server.descriptors(), server.process_count(), server.memory()
     growth: list[int] = []
     # Memory may well grow for some time; what is a leak grows every time.
     while len(growth) < 20 and min(growth, default=PAGE) >= PAGE:
@@ -128,7 +128,10 @@ def churn(server: Endpoint) -> str:
         growth.append(server.memory() - memory)
         memory += growth[-1]
     count = len(growth) * CHURN
-    files, children = max(0, server.descriptors() - files), max(0, server.processes() - children)
+    files, children = (
+        max(0, server.descriptors() - files),
+        max(0, server.process_count() - children),
+    )
     each = max(0, min(growth)) // CHURN
     seen = f"{count} clients left {files} descriptors, {children} processes, {each} bytes each"
     must(files + children < count // 10 and each < LEAK, seen)

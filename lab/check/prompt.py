@@ -80,7 +80,7 @@ def burst(server: Endpoint) -> str:
     with contextlib.ExitStack() as stack:
         start = time.monotonic()
         for _ in range(BURST):
-            sock = stack.enter_context(socket.socket())
+            sock = stack.enter_context(server.unconnected())
             sock.setblocking(False)
             code = sock.connect_ex((server.host, server.port))
             if code not in (0, errno.EINPROGRESS):

@@ -132,7 +132,7 @@ def exchange(sock: socket.socket, pieces: Iterable[bytes], size: int) -> bytes:
     while len(answer) < size:
         if not unsent:
             unsent = memoryview(next(rest, b""))
-        readable, writable, _ = select.select([sock], [sock] if unsent else [], [], patience)
+        readable, writable = ready(sock, patience or 0, writing=bool(unsent))
         if not readable and not writable:
             break
         if readable:
@@ -144,6 +144,17 @@ def exchange(sock: socket.socket, pieces: Iterable[bytes], size: int) -> bytes:
             unsent = unsent[sock.send(unsent) :]
     sock.settimeout(patience)
     return bytes(answer)
+
+
+def ready(sock: socket.socket, seconds: float, writing: bool) -> tuple[bool, bool]:
+    """Wait until there is something to read, or (if `writing`) room; return which.
+
+    With `poll`: beside a thousand clients our own descriptors are too high for `select`.
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLIN | (select.POLLOUT if writing else 0))
+    events = dict(poll.poll(seconds * 1000)).get(sock.fileno(), 0)
+    return bool(events & ~select.POLLOUT), writing and bool(events & ~select.POLLIN)
 
 
 def compare(answer: bytes, expected: bytes) -> None:
@@ -206,7 +217,9 @@ def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> in
     """Send until nothing has moved for `quiet` seconds; return how much was taken."""
     patience, sent = sock.gettimeout(), 0
     sock.setblocking(False)
-    while sent < len(data) and select.select([], [sock], [], quiet)[1]:
+    room = select.poll()
+    room.register(sock, select.POLLOUT)
+    while sent < len(data) and room.poll(quiet * 1000):
         with contextlib.suppress(BlockingIOError):
             sent += sock.send(memoryview(data)[sent : sent + 64 * 1024])
     sock.settimeout(patience)

@@ -129,7 +129,7 @@ def late_reader(server: Endpoint) -> str:
     block = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
     expected = owed(block)
     times = LATE * MiB // len(block)
-    with socket.socket() as sock:
+    with server.unconnected() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         sock.settimeout(server.patience)
         sock.connect((server.host, server.port))
