@@ -108,6 +108,10 @@ class Endpoint:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Close what was open for it here."""
 
 
 NOT_OURS = "the server was not started here"
@@ -253,13 +257,8 @@ class Server(Endpoint):
         self._signal(signal.SIGKILL)
         return self.process.wait()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def close(self) -> None:
+        """Close what was open for it here."""
         if self.process.stdout:
             self.process.stdout.close()
         self._log.close()
