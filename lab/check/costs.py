@@ -128,10 +128,8 @@ def churn(server: Endpoint) -> str:
         growth.append(server.memory() - memory)
         memory += growth[-1]
     count = len(growth) * CHURN
-    files, children = (
-        max(0, server.descriptors() - files),
-        max(0, server.process_count() - children),
-    )
+    files = max(0, server.descriptors() - files)
+    children = max(0, server.process_count() - children)
     each = max(0, min(growth)) // CHURN
     seen = f"{count} clients left {files} descriptors, {children} processes, {each} bytes each"
     must(files + children < count // 10 and each < LEAK, seen)
