@@ -41,13 +41,9 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "careless_send": ("late_reader", set()),
     "drops_the_reply_at_half_close": ("half_close", set()),
     "never_closes": ("half_close", {"side_by_side", "churn", "no_descriptors"}),
-    # Others leave without a word, or by a reset, too.
-    "dies_of_a_health_check": ("connect_and_close", {"half_close", "silence", "idle_cpu", "burst"}),
-    "dies_of_a_reset": (
-        "resets",
-        {"connect_and_close", "side_by_side", "stuck_reader", "never_reads", "idle_cpu", "burst"}
-        | {"silence"},
-    ),
+    # Whichever check is next may be the one to find it dead.
+    "dies_of_a_health_check": ("connect_and_close", {*CHECKS}),
+    "dies_of_a_reset": ("resets", {*CHECKS}),
     "spins_after_a_reset": ("resets", {"idle_cpu"}),
     "state_by_descriptor": ("vanished", {"half_close", "resets", "drip", "churn", "side_by_side"}),
     "one_at_a_time": ("side_by_side", {"silence", "stuck_reader", "thousand_idle"}),

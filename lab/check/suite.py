@@ -113,8 +113,8 @@ def judge(one: Check, server: Endpoint) -> Verdict:
         outcome, seen = FAILED, f"no answer for {server.patience:g} s"
     except OSError as error:
         outcome, seen = FAILED, str(error.strerror or error)
-    # One that has failed may be about to end.
-    if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0)):
+    # It may be about to end, most of all where it has failed.
+    if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0.01)):
         outcome, seen, advice = FAILED, end, DIED
     return Verdict(one, outcome, seen, time.monotonic() - start, advice)
 

@@ -1,20 +1,27 @@
 """Bugs that show when a client leaves."""
 
+import asyncio
 import contextlib
 import os
 import socket
+from weakref import WeakSet
 
 from tests.planted.right import Right
 
 
 class DiesOfAHealthCheck(Right):
-    """It has to receive something before it believes that there is a client."""
+    """It takes for granted that a client says something before it leaves."""
 
-    async def greet(self, sock: socket.socket) -> None:
-        await super().greet(sock)
-        with contextlib.suppress(BlockingIOError):
-            if not sock.recv(1, socket.MSG_PEEK):
-                os._exit(1)
+    def __init__(self) -> None:
+        self.spoke: WeakSet[object] = WeakSet()
+
+    async def receive(self, sock: socket.socket) -> bytes:
+        data = await super().receive(sock)
+        client = asyncio.current_task()
+        if not data and client not in self.spoke:
+            os._exit(1)
+        self.spoke.add(client)
+        return data
 
 
 class DiesOfAReset(Right):
