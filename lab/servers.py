@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import selectors
 import signal
@@ -313,10 +314,15 @@ class Foreign(Server):
 
 
 def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that is free now, and that the system gives to nobody who does not ask for it.
+
+    Those that it does give (from 32768 on Linux, from 49152 on macOS) may be a client's
+    by the time a server has started.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def start(step: str, *arguments: str, patience: float = 10.0) -> Server:

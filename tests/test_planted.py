@@ -28,7 +28,10 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "echoes_unchanged": ("ack", set()),
     "echoes_garbage": ("ack", set()),
     "forgets_the_frame": ("cuts", TALK | {"resets", "vanished", "thousand_idle"}),
-    "whole_frames_only": ("cuts", TALK | {"vanished", "thousand_idle", "stuck_reader"}),
+    "whole_frames_only": (
+        "cuts",
+        TALK | {"vanished", "thousand_idle", "stuck_reader", "never_reads", "idle_cpu"},
+    ),
     "saturates_at255": ("all_values", set()),
     "stops_at_zero": ("all_values", {"garbage"}),
     "one_frame_a_packet": (
@@ -44,10 +47,10 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     # Whichever check is next may be the one to find it dead.
     "dies_of_a_health_check": ("connect_and_close", {*CHECKS}),
     "dies_of_a_reset": ("resets", {*CHECKS}),
-    "spins_after_a_reset": ("resets", {"idle_cpu"}),
+    "spins_after_a_reset": ("resets", {"idle_cpu", "churn"}),
     "state_by_descriptor": ("vanished", {"half_close", "resets", "drip", "churn", "side_by_side"}),
     "one_at_a_time": ("side_by_side", {"silence", "stuck_reader", "thousand_idle"}),
-    "waits_for_the_first_word": ("silence", {"thousand_idle", "no_descriptors"}),
+    "waits_for_the_first_word": ("silence", {"thousand_idle", "no_descriptors", "resets"}),
     "one_conversation_at_a_time": ("stuck_reader", {"drip", "churn", "no_descriptors"}),
     "blocks_in_send": ("stuck_reader", set()),
     "answers_the_last_speaker": ("drip", {"side_by_side", "churn"}),
