@@ -30,7 +30,7 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "forgets_the_frame": ("cuts", TALK | {"resets", "vanished", "thousand_idle"}),
     "whole_frames_only": (
         "cuts",
-        TALK | {"vanished", "thousand_idle", "stuck_reader", "never_reads", "idle_cpu"},
+        TALK | {"vanished", "thousand_idle", "stuck_reader", "never_reads", "idle_cpu", "resets"},
     ),
     "saturates_at255": ("all_values", set()),
     "stops_at_zero": ("all_values", {"garbage"}),
