@@ -237,26 +237,29 @@ class Server(Endpoint):
             raise NotMeasured("this system does not say how many descriptors a process has")
         return sum(known)
 
-    def terminate(self) -> None:
-        """Send SIGTERM."""
-        self._signal(signal.SIGTERM)
+    def terminate(self, seconds: int) -> int | None:
+        """Send SIGTERM and wait; return the status, None if it is still there after so long.
+
+        The signal is repeated every second: CPython does not see one that arrives
+        between its own last look and a system call until that call returns.
+        """
+        for _ in range(seconds):
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(1)
+        return None
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
 
     def stop(self) -> int:
-        """Send SIGTERM, wait, and return the status; kill it if it does not end in time.
-
-        The signal is repeated every second: CPython does not see one that arrives
-        between its own last look and a system call until that call returns.
-        """
-        for _ in range(END):
-            self.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self.process.wait(1)
-        self._signal(signal.SIGKILL)
-        return self.process.wait()
+        """Send SIGTERM, wait, and return the status; kill it if it does not end in time."""
+        status = self.terminate(END)
+        if status is None:
+            self._signal(signal.SIGKILL)
+            status = self.process.wait()
+        return status
 
     def close(self) -> None:
         """Close what was open for it here."""
@@ -306,9 +309,7 @@ class Foreign(Server):
 
     def stop(self) -> int:
         """Send SIGTERM, wait for a second, kill what is left, and return the status."""
-        self.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
+        self.terminate(1)
         self._signal(signal.SIGKILL)
         return self.process.wait()
 

@@ -18,6 +18,7 @@ from lab.check import limits, report
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
 from lab.servers import ROOT, STEPS, Endpoint, Server, start
+from tests.test_command_line import has_ipv6
 from tests.test_contract import MATRIX
 from tests.test_planted import PLANTED
 
@@ -182,7 +183,7 @@ def test_one_that_runs_already() -> None:
     assert (nobody.returncode, "nobody answers at" in nobody.stdout) == (1, True)
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_over_ipv6() -> None:
     with start("step6_epoll_kqueue", "--host", "::1") as server:
         for name in ("ack", "late_reader", "burst"):

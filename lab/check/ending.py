@@ -3,15 +3,11 @@
 import contextlib
 import math
 import socket
-import subprocess
 import time
 
 from lab.check.sockets import clients, expect, greeted, serves, settle
 from lab.check.suite import Failed, check, must
-from lab.servers import Endpoint
-
-PROMPT = 5
-"""Seconds in which a server has to end."""
+from lab.servers import END, Endpoint
 
 
 @check("step3_blocking", alone=True)
@@ -26,17 +22,15 @@ def ends(server: Endpoint) -> str:
         socks[0].sendall(b"^in the middle of")
         settle(own)
         start = time.monotonic()
-        prompt = math.ceil(min(PROMPT, own.patience))
-        for _ in range(prompt):  # again: an interpreter may miss one before a system call
-            own.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = own.process.wait(1)
-                taken = time.monotonic() - start
-                left = "it ended, but something that it started still holds its clients"
-                must(not left_alone(socks[0]), left)
-                return f"after {taken * 1000:.0f} ms, status {status}"
-        own.process.kill()
-        raise Failed(f"still there after {prompt} s")
+        prompt = math.ceil(min(END, own.patience))
+        status = own.terminate(prompt)
+        taken = time.monotonic() - start
+        if status is None:
+            own.process.kill()
+            raise Failed(f"still there after {prompt} s")
+        left = "it ended, but something that it started still holds its clients"
+        must(not left_alone(socks[0]), left)
+    return f"after {taken * 1000:.0f} ms, status {status}"
 
 
 def left_alone(sock: socket.socket) -> bool:
