@@ -239,6 +239,7 @@ def test_a_step_is_held_to_its_declaration() -> None:
         ("nope",),
         ("--cmd", "server-without-a-port"),
         ("--connect", "nope"),
+        ("--connect", "localhost:65536"),
         ("5", "--connect", "localhost:1"),
         ("--only", "ack", "--skip", "talk"),
         ("--cmd", ""),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import simple_client
 from lab import servers
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Check one server after another; return 0 if all is as it should be."""
     try:
         checks, subjects = chosen(args), list(subjects_of(args))
-    except ValueError as error:
+    except (ValueError, argparse.ArgumentTypeError) as error:
         print(f"python -m lab check: {error}", file=sys.stderr)
         return 2
     if args.list or args.matrix:
@@ -115,7 +116,7 @@ def subjects_of(args: argparse.Namespace) -> "list[tuple[Report, Callable[[], En
         host, _, port = args.connect.rpartition(":")
         if not host or not port.isdecimal():
             raise ValueError(f"{args.connect!r} is not HOST:PORT")
-        address = host.strip("[]"), int(port)
+        address = host.strip("[]"), simple_client.port(port)
         return [(Report(args.connect), partial(Endpoint, *address, args.patience))]
     found: list[tuple[Report, Callable[[], Endpoint]]] = []
     for step in map(servers.named, args.steps or servers.STEPS):
@@ -145,7 +146,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add = parser.add_argument
     add("steps", metavar="STEP", nargs="*", help="a folder of ours, or its number (all seven)")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
-    add("--port", type=int, default=0, help="its port, if COMMAND does not take one")
+    add("--port", type=simple_client.port, default=0, help="its port, if COMMAND does not take one")
     add("--connect", metavar="HOST:PORT", help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
