@@ -24,7 +24,8 @@ def connect_and_close(server: Endpoint) -> str:
     the end of this client, not of the server.
     """
     for _ in range(TIMES):
-        server.connect().close()
+        server.connect().close()  # with the `*` unread, if that was quick: then it is a reset
+        greeted(server).close()
     settle(server)  # it has noticed
     serves(server)
     return f"{TIMES} times, then a client was served"
