@@ -1,7 +1,7 @@
 """Around a server: its arguments, its listening socket, its log and its clean stop."""
 
 import argparse
-import logging
+import contextlib
 import os
 import signal
 import socket
@@ -9,9 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 from common import descriptors
+
+# Of the typing module, logging and pathlib there is nothing here: their import would take as
+# long as that of everything else together, and a reader starts servers again and again.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 RECV_SIZE = 64 * 1024
 """Bytes to ask of one `recv`."""
@@ -23,13 +28,16 @@ RETRY = 0.1
 # their SYN again. The kernel cuts this down to what it allows.
 BACKLOG = 1024
 
-log = logging.getLogger("server")
-
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> "NoReturn":
         """Exit with status 2 and one line: the usage is in `--help`."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)  # to ask the terminal takes modules, at every start
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:
@@ -37,7 +45,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 
     `doc`, the server's own docstring, becomes the description in `--help`.
     """
-    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=doc, formatter_class=_Help)
     parser.add_argument(
         "port",
         metavar="PORT",
@@ -74,14 +82,13 @@ def run(args: argparse.Namespace, serve: Callable[[socket.socket], object]) -> N
     whatever call it sleeps in. If it cannot listen there, the program ends with one line
     and status 1.
     """
-    logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
-    logging.getLogger().handlers[0].addFilter(_Once())
+    log.quiet = args.quiet
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
         before, after = descriptors.raise_limit()
         if before != after:
-            log.info("descriptor limit raised from %d to %d", before, after)
+            log.info(f"descriptor limit raised from {before} to {after}")
         with _listener_or_exit(args.host, args.port) as listener:
             print(f"Serving on {peer_name(listener.getsockname())}", flush=True)
             serve(listener)
@@ -132,7 +139,7 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def peer_name(address: Any) -> str:
+def peer_name(address: "Any") -> str:
     """Write a socket address as `host:port`, without asking the DNS."""
     if not address:
         return "(already gone)"  # macOS: reset while it waited to be accepted
@@ -145,20 +152,47 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
+class Log:
+    """Lines on standard error, each written in one piece, so that those of threads do not mix."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.warned, self.when = "", 0.0
+
+    def info(self, line: str) -> None:
+        """Write a line, unless asked to be quiet."""
+        if not self.quiet:
+            self._write(line)
+
+    def warning(self, line: str) -> None:
+        """Write a line, but only once in five seconds if it is repeated."""
+        now = time.monotonic()
+        if line != self.warned or now - self.when >= 5:
+            self.warned, self.when = line, now
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it
+            sys.stderr.write(f"{line}\n")
+
+
+log = Log()
+
+
 def log_connected(peer: str) -> None:
     """Log that a client came."""
-    log.info("peer %s connected", peer)
+    log.info(f"peer {peer} connected")
 
 
 def log_disconnected(peer: str, received: int, sent: int, error: Exception | None = None) -> None:
     """Log that a client left, with the error if there was one, and the bytes moved."""
     why = f": {reason(error)}" if isinstance(error, OSError) else ""
-    log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
+    log.info(f"peer {peer} disconnected{why} ({received} bytes in, {sent} bytes out)")
 
 
 def log_refused(peer: str, error: Exception) -> None:
     """Log that a client was sent away unserved."""
-    log.warning("peer %s refused: %s", peer, reason(error))
+    log.warning(f"peer {peer} refused: {reason(error)}")
 
 
 def log_not_accepting(error: OSError) -> None:
@@ -166,7 +200,7 @@ def log_not_accepting(error: OSError) -> None:
 
     The client loses nothing: it waits in the backlog.
     """
-    log.warning("cannot accept: %s; trying again until it works", reason(error))
+    log.warning(f"cannot accept: {reason(error)}; trying again until it works")
 
 
 def pause_accepting(error: OSError) -> None:
@@ -175,21 +209,3 @@ def pause_accepting(error: OSError) -> None:
         return  # that client left while it waited; the next may be there
     log_not_accepting(error)
     time.sleep(RETRY)
-
-
-class _Once(logging.Filter):
-    """Let a warning through only once in five seconds, however often it is repeated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last: tuple[str, float] = ("", 0.0)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` is to be logged."""
-        if record.levelno < logging.WARNING:
-            return True
-        message, when = self.last
-        if record.getMessage() == message and record.created - when < 5:
-            return False
-        self.last = (record.getMessage(), record.created)
-        return True

@@ -5,11 +5,11 @@ TCP is concerned, but without the `*` that says it is being served. Five clients
 take five times as long as one.
 """
 
+import os
 import socket
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 

@@ -5,12 +5,12 @@ as long as its client likes, since only its own thread sleeps. Five clients take
 as long as one, and cost five threads.
 """
 
+import os
 import socket
 import sys
 import threading
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 

@@ -7,15 +7,15 @@ CPU it used. Sleeping is cheap; but a thread that sleeps for one client is there
 for nobody else.
 """
 
+import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 def narrated(call: Callable[..., T], *args: Any) -> T:
     """Make a blocking call, and log how long it slept and how long it ran."""
-    serving.log.info("Calling %s...", call.__name__)
+    serving.log.info(f"Calling {call.__name__}...")
     start, cpu = time.perf_counter(), time.thread_time()
     result = call(*args)
     ran = time.thread_time() - cpu
     slept = max(0.0, time.perf_counter() - start - ran)
     what = f"{call.__name__} returned {described(result)}"
-    serving.log.info("%s (slept %.6f s, ran %.6f s)", what, slept, ran)
+    serving.log.info(f"{what} (slept {slept:.6f} s, ran {ran:.6f} s)")
     return result
 
 

@@ -7,14 +7,13 @@ interval wastes CPU, a long one makes clients wait, and most calls are in vain.
 """
 
 import contextlib
+import os
 import socket
 import sys
 import time
 from functools import partial
-from pathlib import Path
-from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -47,8 +46,8 @@ class Poller:
         """Ask `key` no more, and log what it has cost."""
         tally = self.watched.pop(key)
         if isinstance(key, Client):
-            told = (key.peer, tally.asked, tally.wasted)
-            serving.log.info("peer %s was asked %d times, %d in vain", *told)
+            told = f"was asked {tally.asked} times, {tally.wasted} in vain"
+            serving.log.info(f"peer {key.peer} {told}")
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Return everybody; before that, sleep if the last round was all in vain.
@@ -77,7 +76,7 @@ class Poller:
             self.repeats += 1
             return
         if self.repeats:
-            serving.log.info("... and %d more like that", self.repeats)
+            serving.log.info(f"... and {self.repeats} more like that")
         serving.log.info(line)
         self.last_line, self.repeats = line, 0
 
@@ -100,7 +99,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
+Key = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:

@@ -7,14 +7,13 @@ FD_SETSIZE (usually 1024) or more does not fit in it.
 """
 
 import contextlib
+import os
 import select
 import socket
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -42,7 +41,7 @@ class Select:
         return readable + writable
 
 
-Mechanism: TypeAlias = Select
+Mechanism = Select
 
 
 class Poller:
@@ -94,7 +93,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
+Key = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:

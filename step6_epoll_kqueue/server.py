@@ -7,14 +7,13 @@ macOS and the BSDs call it kqueue.
 """
 
 import contextlib
+import os
 import select
 import socket
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TypeAlias
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -66,7 +65,7 @@ class Kqueue:
         return [event.ident for event in self.kqueue.control(None, MAX_EVENTS, timeout)]
 
 
-Mechanism: TypeAlias = Epoll | Kqueue
+Mechanism = Epoll | Kqueue
 NATIVE: type[Mechanism] = Epoll if hasattr(select, "epoll") else Kqueue  # this system's
 
 
@@ -145,7 +144,7 @@ class Client:
         return self.sock.fileno()
 
 
-Key: TypeAlias = Client | socket.socket  # a client, or the listening socket
+Key = Client | socket.socket  # a client, or the listening socket
 
 
 def serve(listener: socket.socket, poller: Poller) -> None:

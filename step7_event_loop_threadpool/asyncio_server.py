@@ -5,13 +5,13 @@ where the thread slept. `protocol` reads like this step: callbacks, called by th
 """
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 

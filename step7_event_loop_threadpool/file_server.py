@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool import files, pools
 from step7_event_loop_threadpool.connection import MAX_LINE, Connection, serve

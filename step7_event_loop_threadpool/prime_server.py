@@ -6,12 +6,12 @@ are answered meanwhile, if slowly: in CPython only one thread computes at a time
 processes they do not notice. Try 999999999999989, and 7 in another terminal.
 """
 
+import os
 import sys
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool import pools
 from step7_event_loop_threadpool.connection import Connection, serve

@@ -7,12 +7,12 @@ blocks. These have none to make; a server that has hands it to the pool.
 """
 
 import contextlib
+import os
 import socket
 import sys
 from functools import partial
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
+sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop

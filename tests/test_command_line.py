@@ -226,21 +226,35 @@ def test_accepted_sockets_send_at_once_and_do_not_linger() -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_repeated_warning_is_folded(caplog: pytest.LogCaptureFixture) -> None:
-    once = serving._Once()
-    serving.log.addFilter(once)
-    try:
-        for _ in range(100):
-            serving.log_not_accepting(OSError(24, "Too many open files"))
-        serving.log_refused("127.0.0.1:1", OSError(12, "Cannot allocate memory"))
-        assert len(caplog.records) == 2
+def test_a_repeated_warning_is_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "log", serving.Log())
+    for _ in range(100):
         serving.log_not_accepting(OSError(24, "Too many open files"))
-        assert len(caplog.records) == 3  # another came between
-        once.last = (once.last[0], once.last[1] - 6)
-        serving.log_not_accepting(OSError(24, "Too many open files"))
-        assert len(caplog.records) == 4  # it is some seconds ago
-    finally:
-        serving.log.removeFilter(once)
+    serving.log_refused("127.0.0.1:1", OSError(12, "Cannot allocate memory"))
+    assert capsys.readouterr().err.count("\n") == 2
+    serving.log_not_accepting(OSError(24, "Too many open files"))
+    assert capsys.readouterr().err.count("\n") == 1  # another came between
+    serving.log.when -= 6
+    serving.log_not_accepting(OSError(24, "Too many open files"))
+    assert capsys.readouterr().err.count("\n") == 1  # it is some seconds ago
+
+
+def test_lines_of_threads_do_not_mix() -> None:
+    reader, writer = os.pipe()
+    code = (
+        "import threading; from common.serving import log\n"
+        "def say(letter):\n"
+        "    for _ in range(300): log.info(letter * 50)\n"
+        "for letter in 'abcd': threading.Thread(target=say, args=letter).start()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=writer, cwd=ROOT) as process:
+        os.close(writer)
+        with open(reader, "rb") as pipe:  # noqa: PTH123, a descriptor
+            lines = pipe.read().split()
+    assert process.returncode == 0
+    assert sorted(lines) == sorted(letter * 50 for letter in (b"a", b"b", b"c", b"d") * 300)
 
 
 # What single steps say

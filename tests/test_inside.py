@@ -102,14 +102,14 @@ def test_who_leaves_is_forgotten_and_closed(module: ModuleType, pair: Pair) -> N
 
 
 def test_who_cannot_be_watched_is_refused(
-    module: ModuleType, listener: socket.socket, caplog: pytest.LogCaptureFixture
+    module: ModuleType, listener: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     poller = Recorder()
     poller.fails = OSError(12, "Cannot allocate memory")
     with socket.create_connection(listener.getsockname(), 1) as sock:
         module.accept(poller, listener)
         assert sock.recv(1) == b""
-    assert "refused: Cannot allocate memory" in caplog.text
+    assert "refused: Cannot allocate memory" in capsys.readouterr().err
 
 
 def test_who_cannot_be_watched_later_is_dropped_alone(module: ModuleType, pair: Pair) -> None:
