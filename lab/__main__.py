@@ -6,6 +6,7 @@ import signal
 import sys
 
 from lab import edges, primes, race, scale
+from lab.bench import command as bench
 from lab.check import command as check
 
 
@@ -15,6 +16,7 @@ def main() -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     race.add_to(commands)
     check.add_to(commands)
+    bench.add_to(commands)
     edges.add_to(commands)
     primes.add_to(commands)
     scale.add_to(commands)

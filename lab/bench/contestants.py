@@ -1,0 +1,132 @@
+"""Who takes part: our servers, what people would use instead, and the limit."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.servers import ROOT, STEPS, Server
+
+OURS, PEER, LIMIT = "ours", "peer", "limit"
+
+PATIENCE = 5.0
+"""Seconds that a server has for an answer."""
+
+MANY = 1_000_000
+"""More clients than anybody brings."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server: the command that starts it, and what it cannot do.
+
+    `clients` is how many it can have at once (one more is left unserved, or takes minutes).
+    `needs` is the package without which it does not run.
+    """
+
+    name: str
+    kind: str
+    command: tuple[str, ...]
+    clients: int = MANY
+    needs: str = ""
+
+    def start(self) -> Server:
+        """Start it on a free port, and quietly."""
+        return Server(self.command, PATIENCE)
+
+    @property
+    def missing(self) -> str:
+        """What it needs and is not there; "" if it can run."""
+        return "" if not self.needs or importlib.util.find_spec(self.needs) else self.needs
+
+
+def ours(number: int, *arguments: str, clients: int = MANY) -> Contestant:
+    """Return the server of a step."""
+    step = STEPS[number - 1]
+    command = (sys.executable, str(ROOT / step / "server.py"), "0", "--quiet", *arguments)
+    return Contestant(" ".join((step, *arguments)), OURS, command, clients)
+
+
+def polling(interval: float) -> Contestant:
+    """Return step 4 with an interval, in seconds. It accepts one client a round."""
+    return ours(4, "--interval", f"{interval:g}", clients=2100)
+
+
+def buffered(size: int) -> Contestant:
+    """Return step 6 with so many bytes asked of each `recv`."""
+    command = (sys.executable, "-m", "lab.bench.buffers", str(size), "0", "--quiet")
+    return Contestant(f"step 6, recv({size})", OURS, command)
+
+
+def asyncio(style: str, uvloop: bool = False) -> Contestant:
+    """Return the server of step 7 that is written on asyncio."""
+    script = str(ROOT / STEPS[6] / "asyncio_server.py")
+    command = (sys.executable, script, "0", "--quiet", "--style", style)
+    if uvloop:
+        return Contestant(f"uvloop {style}", PEER, (*command, "--uvloop"), needs="uvloop")
+    return Contestant(f"asyncio {style}", PEER, command)
+
+
+def peer(name: str, module: str, needs: str = "", clients: int = MANY) -> Contestant:
+    """Return the server of a module in `lab/bench/peers/`."""
+    command = (sys.executable, "-m", f"lab.bench.peers.{module}", "0")
+    return Contestant(name, PEER, command, clients, needs)
+
+
+SEQUENTIAL, THREADS, BLOCKING = ours(1, clients=1), ours(2), ours(3, clients=1)
+POLLING = polling(0)
+SELECT, EPOLL, LOOP = ours(5, clients=1010), ours(6), ours(7)
+POLL = peer("poll(2) in step 5", "poll")
+SOCKETSERVER = peer("socketserver threads", "threads")
+STREAMS, PROTOCOL = asyncio("streams"), asyncio("protocol")
+UV_STREAMS, UV_PROTOCOL = asyncio("streams", uvloop=True), asyncio("protocol", uvloop=True)
+GEVENT = peer("gevent", "gevent_server", "gevent")
+TRIO = peer("trio", "trio_server", "trio")
+TWISTED = peer("Twisted", "twisted_server", "twisted")
+TORNADO = peer("tornado", "tornado_server", "tornado")
+
+STEPS_MANY = (THREADS, POLLING, SELECT, EPOLL, LOOP)
+"""Ours that serve many at once."""
+
+PEERS = (
+    SOCKETSERVER,
+    STREAMS,
+    PROTOCOL,
+    UV_STREAMS,
+    UV_PROTOCOL,
+    GEVENT,
+    TRIO,
+    TWISTED,
+    TORNADO,
+)
+
+C_EPOLL, C_LIBUV = "C on epoll", "C on libuv"
+_PROGRAMS = {C_EPOLL: ("epoll", ()), C_LIBUV: ("libuv", ("-luv",))}
+
+
+def compiled(folder: Path, say: Callable[[str], object]) -> tuple[Contestant, ...]:
+    """Compile the C servers into `folder` and return them; `say` why one is left out."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        say("left out: C on epoll, C on libuv (no C compiler here)")
+        return ()
+    found = []
+    for name, (source, libraries) in _PROGRAMS.items():
+        program = folder / source
+        done = subprocess.run(
+            [compiler, "-O2", "-o", program, ROOT / f"lab/bench/limit/{source}.c", *libraries],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            why = re.search(r"error: (.*)", done.stderr)
+            say(f"left out: {name} ({why[1] if why else 'it does not compile here'})")
+        else:
+            found.append(Contestant(name, LIMIT, (str(program), "0")))
+    return tuple(found)

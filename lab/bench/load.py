@@ -1,0 +1,122 @@
+"""The load: clients that ask, wait for the answer, compare it, and ask again at once.
+
+All are in this process and on one thread, and each has one request under way at a time.
+"""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lab.check.sockets import clients, expect, shown
+from lab.check.suite import Failed
+from lab.servers import Endpoint
+
+PIECE = 256 * 1024
+"""Bytes to ask of one `recv`."""
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+@dataclass
+class Traffic:
+    """The answers that came within `seconds`, and how many seconds each of them took."""
+
+    seconds: float
+    latencies: list[float]
+
+    @property
+    def answers(self) -> int:
+        """How many there were."""
+        return len(self.latencies)
+
+    def percentile(self, share: float) -> float:
+        """Return the seconds within which that share of the answers came."""
+        return sorted(self.latencies)[min(self.answers - 1, int(share * self.answers))]
+
+
+class Talker:
+    """A client that has had its `*`, and sends `request` again and again."""
+
+    def __init__(self, sock: socket.socket, request: bytes, answer: bytes) -> None:
+        self.sock = sock
+        self.request = request
+        self.answer = answer
+        self.sent = self.received = 0
+        self.asked_at = 0.0
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+        return self.sock.fileno()
+
+    def ask(self) -> bool:
+        """Begin the next request; return whether some of it is still to be sent."""
+        self.sent = self.received = 0
+        self.asked_at = time.perf_counter()
+        return self.send()
+
+    def send(self) -> bool:
+        """Send what the kernel takes; return whether some is still to be sent."""
+        unsent = memoryview(self.request)[self.sent :] if self.sent else self.request
+        with contextlib.suppress(BlockingIOError):
+            self.sent += self.sock.send(unsent)
+        return self.sent < len(self.request)
+
+    def hear(self) -> bool:
+        """Receive and compare; return whether the answer is complete. Failed if it is wrong."""
+        data = self.sock.recv(PIECE)
+        begin, self.received = self.received, self.received + len(data)
+        if not data or data != self.answer[begin : self.received]:
+            raise Failed(f"answered {shown(data)} after {begin} bytes of an answer")
+        return self.received == len(self.answer)
+
+
+@contextlib.contextmanager
+def greeted(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
+    """Hold `count` clients that have had their `*`: all connect, and then all wait for it."""
+    with clients(server, count) as socks:
+        for sock in socks:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for sock in socks:
+            expect(sock, b"*")
+        yield socks
+
+
+class Crowd:
+    """Talkers on these sockets, and the selector that waits for them."""
+
+    def __init__(self, socks: list[socket.socket], request: bytes, answer: bytes) -> None:
+        self.patience = socks[0].gettimeout()
+        self.selector = selectors.DefaultSelector()
+        for sock in socks:
+            sock.setblocking(False)
+            talker = Talker(sock, request, answer)
+            interest = READ | WRITE if talker.ask() else READ
+            self.selector.register(sock, interest, talker)
+
+    def talk(self, seconds: float) -> Traffic:
+        """Talk for so long, or until the first answer; Failed if one is wrong or does not come."""
+        latencies: list[float] = []
+        start = now = time.perf_counter()
+        while now < start + seconds or not latencies:
+            ready = self.selector.select(self.patience)
+            if not ready:
+                raise Failed(f"said nothing for {self.patience:g} s")
+            for key, events in ready:
+                talker: Talker = key.data
+                unsent = key.events != READ
+                if events & WRITE:
+                    unsent = talker.send()
+                if events & READ and talker.hear():
+                    latencies.append(time.perf_counter() - talker.asked_at)
+                    unsent = talker.ask()
+                if unsent != (key.events != READ):
+                    self.selector.modify(key.fileobj, READ | WRITE if unsent else READ, talker)
+            now = time.perf_counter()
+        return Traffic(now - start, latencies)
+
+    def close(self) -> None:
+        """Close the selector; the sockets are not ours."""
+        self.selector.close()

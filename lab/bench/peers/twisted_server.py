@@ -1,0 +1,64 @@
+"""Callbacks for each client, by Twisted."""
+
+from typing import Any
+
+from twisted.internet import reactor as default_reactor
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
+
+from common import serving
+from common.framing import ACK, Framing
+from lab.bench.peers import announce
+
+reactor: Any = default_reactor  # its type is only known when it runs, and a transport's too
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class Conversation(Protocol):
+    """The callbacks for one client; it is its own producer, for what it reads it sends."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:  # noqa: N802, the library's name
+        """Greet a client that has come."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        self.framing = Framing()
+        self.transport.write(ACK)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Answer what has arrived."""
+        self.transport.write(self.framing.feed(data))
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """Do not read while what is unsent piles up."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Read again."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """Nothing to do: the connection has ended."""
+
+    def readConnectionLost(self) -> None:  # noqa: N802
+        """Close when all is sent: the client has sent everything."""
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:  # noqa: N802
+        """Nothing to do."""
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    port = announce.port()
+    factory = Factory.forProtocol(Conversation)
+    listening = reactor.listenTCP(port, factory, serving.BACKLOG, announce.HOST)
+    announce.serving(listening.getHost().port)
+    reactor.run(installSignalHandlers=False)
+
+
+if __name__ == "__main__":
+    main()
