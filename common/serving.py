@@ -123,7 +123,8 @@ def _listener_or_exit(host: str, port: int) -> socket.socket:
 
 def _listener(host: str, port: int) -> socket.socket:
     """Bind to the first address that `host` has, IPv4 or IPv6, and listen."""
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    name = host.encode("ascii")  # for a str Python loads its tables of international names
+    family, kind, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind)
     try:
         # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
