@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from lab import edges, primes, race, scale
+from lab import edges, pages, primes, race, scale
 from lab.bench import command as bench
 from lab.check import command as check
 
@@ -17,6 +17,7 @@ def main() -> int:
     race.add_to(commands)
     check.add_to(commands)
     bench.add_to(commands)
+    pages.add_to(commands)
     edges.add_to(commands)
     primes.add_to(commands)
     scale.add_to(commands)

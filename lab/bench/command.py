@@ -19,6 +19,8 @@ from lab.bench.workloads import on_core
 SECONDS = 0.5
 QUICK_SECONDS = 0.3
 
+NAMES = [workload.name for workload in report.WORKLOADS]
+
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; return 1 if a ratio that was measured is not what it must be."""
@@ -90,6 +92,15 @@ def progress(line: str) -> None:
         print(f"\r\033[K{line[:78]}", end="", file=sys.stderr, flush=True)
 
 
+def workloads(text: str) -> list[str]:
+    """Parse a list of names of workloads."""
+    chosen = text.split(",")
+    for name in chosen:
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(NAMES)}")
+    return chosen
+
+
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this command's arguments."""
     parser = commands.add_parser(
@@ -99,9 +110,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument(
         "--only",
         metavar="WORKLOAD,...",
-        type=lambda text: text.split(","),
+        type=workloads,
         default=[],
-        help="only these workloads",
+        help="only these workloads: " + ", ".join(NAMES),
     )
     parser.add_argument("--json", metavar="FILE", help="also write what was measured here")
     parser.set_defaults(run=run)

@@ -54,7 +54,7 @@ def ours(number: int, *arguments: str, clients: int = MANY) -> Contestant:
 
 def polling(interval: float) -> Contestant:
     """Return step 4 with an interval, in seconds. It accepts one client a round."""
-    return ours(4, "--interval", f"{interval:g}", clients=2100)
+    return ours(4, "--interval", f"{interval:g}", clients=5100)
 
 
 def buffered(size: int) -> Contestant:

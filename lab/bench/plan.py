@@ -80,6 +80,7 @@ def full(limit: tuple[Contestant, ...]) -> list[Case]:
         *cases(w.FRAMES, many, (16 * KiB, MiB), 3),
         *cases(w.TINY_FRAMES, many, (16 * KiB,), 3),
         *(one for who, points in up_to.items() for one in cases(w.IDLE, (who,), points, 5)),
+        *cases(w.IDLE, (c.POLLING,), (5000,), 1),  # they take half a minute to come in
         *cases(w.CHURN, everybody, (1,), 3),
         *cases(w.MEMORY, (c.THREADS, c.EPOLL, c.LOOP, *c.PEERS, *limit), (1000, 10_000), 1),
         *cases(w.MEMORY, (c.THREADS, c.EPOLL, c.LOOP), (100, 3000), 1),

@@ -84,7 +84,7 @@ def lines(
     """Draw a line for each server over the points of a workload; `times` the point, if asked."""
     styles = zip((RED, ORANGE, PINK, BLUE, GREEN, GREY, SKY), "osD^vPX", strict=True)
     for name, (colour, marker) in zip(names, styles, strict=False):
-        points = [float(point) for point in results.points(workload, name)]
+        points = sorted(float(point) for point in results.points(workload, name))
         values = [
             median(results.rounds(workload, point, name, figure)) * unit * (point if times else 1)
             for point in points
@@ -96,14 +96,14 @@ def lines(
 def cost(results: Results) -> Any:
     """CPU time of a request, for everybody."""
     picture, axes = bars(results, w.REQUESTS, 50, "cpu", 1e6)
-    axes.set_xlabel("server's CPU time per request of 64 bytes, 50 clients (microseconds)")
+    axes.set_xlabel("CPU time of the server per request (microseconds)")
     return picture
 
 
 def start(results: Results) -> Any:
     """Process start to first answer, for everybody."""
     picture, axes = bars(results, w.STARTUP, "", "seconds", 1e3)
-    axes.set_xlabel("from the start of the process to the first answer (milliseconds)")
+    axes.set_xlabel("process start to first answer (milliseconds)")
     return picture
 
 

@@ -6,6 +6,7 @@ from statistics import median
 from lab.bench import workloads as w
 from lab.bench.results import TARGETS, Results
 from lab.bench.workloads import Point, Workload
+from lab.tables import aligned
 
 MICRO, MILLI = 1e6, 1e3
 
@@ -100,25 +101,6 @@ def targets(results: Results) -> list[list[str]]:
 def number(value: float) -> str:
     """Write a ratio, or bytes."""
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def aligned(table: list[list[str]]) -> str:
-    """Write a table for a terminal: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [cells[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for cells in table
-    )
-
-
-def markdown(table: list[list[str]]) -> str:
-    """Write a table for a page."""
-    heading, *others = table
-    ruler = ["---"] + ["--:"] * (len(heading) - 1)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, ruler, *others))
 
 
 def title(workload: Workload, point: Point, results: Results) -> str:
