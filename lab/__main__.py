@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 
-from lab import edges, pages, primes, race, scale
+from lab import edges, pages, primes, race, scale, timeline
 from lab.bench import command as bench
 from lab.check import command as check
+from lab.observe import command as observe
 
 
 def main() -> int:
@@ -18,6 +19,8 @@ def main() -> int:
     check.add_to(commands)
     bench.add_to(commands)
     pages.add_to(commands)
+    observe.add_to(commands)
+    timeline.add_to(commands)
     edges.add_to(commands)
     primes.add_to(commands)
     scale.add_to(commands)

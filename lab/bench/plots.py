@@ -1,13 +1,10 @@
 """The results as pictures (SVG), readable on light and on dark pages, and by the colour-blind."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import matplotlib as mpl
-
-mpl.use("svg")
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Patch
@@ -16,35 +13,10 @@ from lab.bench import contestants as c
 from lab.bench import workloads as w
 from lab.bench.results import Results
 from lab.bench.workloads import Point, Workload
-
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
-BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#777777",
-)
+from lab.pictures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, save
 
 COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
 LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}
-
-STYLE: Any = {
-    "svg.hashsalt": "bench",  # the same picture for the same figures
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "figure.facecolor": "white",  # on a dark page too
-    "savefig.facecolor": "white",
-    "figure.constrained_layout.use": True,
-}
 
 
 def bars(results: Results, workload: Workload, point: Point, figure: str, unit: float) -> Any:
@@ -206,9 +178,6 @@ def draw(results: Results, folder: Path) -> list[Path]:
     """Draw all pictures of a full run into `folder`; return their files."""
     files = []
     for name, make in PICTURES.items():
-        with mpl.rc_context(STYLE):
-            picture = make(results)
-            picture.savefig(folder / f"{name}.svg", metadata={"Date": None})
-            plt.close(picture)
         files.append(folder / f"{name}.svg")
+        save(files[-1], partial(make, results))
     return files

@@ -1,0 +1,452 @@
+"""Run a Python program unmodified, and record the calls in which it can wait.
+
+    python lab/observe/inside.py RECORD (SCRIPT | -m MODULE) [ARGUMENT ...]
+
+Before the program is loaded, what it would import is replaced: sockets, `select` and its
+kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, and becomes
+a line of JSON in the file RECORD when it has ended:
+
+- `call`, `thread` (0 is the main thread; the others are numbered as they start)
+- `start`, `end`: seconds of CLOCK_MONOTONIC, which all processes of a machine share; `end`
+  is null if the program ended first
+- `cpu`: seconds of CPU time that the thread had used, at the start and at the end
+- `fd`, `peer`, `local`: the socket's descriptor, the other end of it (of `accept`: who
+  came), and its own address if it was the program that connected it
+- `result`: bytes, or the new descriptor, or the new thread
+- `handed`, `ready`: of `select` and its kin, how many descriptors the kernel was given with
+  this call, and which it returned
+- `error`: the name of the errno or of the exception
+- `file`, `line`, `function`: where in the program's own code, not that of a library
+- `count`: how many calls this line stands for. Calls that only said EAGAIN, one after the
+  other from the same line of the program, are folded into one.
+
+A `thread`, and a piece of `work` in a pool, are lines too, with their `name`. The last line
+has `cost`: the seconds that all this took. Nothing here imports the rest of the lab, and
+no line is lost when the program ends by `os._exit`.
+"""
+
+import atexit
+import concurrent.futures
+import contextlib
+import errno
+import functools
+import itertools
+import json
+import os
+import runpy
+import select
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120, few modules are to be loaded here
+HERE = os.path.realpath(__file__)
+ROOT = os.path.realpath(HERE + "/../../..")
+
+Event = dict[str, Any]
+
+
+class Recorder:
+    """The file, and what is under way."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.here = threading.local()
+        self.numbers = itertools.count()
+        self.under_way: dict[int, Event] = {}  # by the identity of the event
+        self.folded: dict[int, Event] = {}  # by thread
+        self.cost = 0.0
+
+    def open(self, path: str) -> None:
+        """Write to this file from now on."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self.fd = os.open(path, flags, 0o644)
+
+    def thread(self) -> int:
+        """Return this thread's number. The system's own are used again when a thread ends."""
+        if not hasattr(self.here, "number"):
+            self.here.number = next(self.numbers)
+        number: int = self.here.number
+        return number
+
+    def call(
+        self,
+        call: str,
+        function: Callable[[], Any],
+        about: Callable[[Any], Event] = lambda _: {},
+        /,
+        **known: Any,
+    ) -> Any:
+        """Make a call and record it, with what is `known` of it and what is `about` its result.
+
+        A call that is made by another one is part of that, and not recorded.
+        """
+        if getattr(self.here, "inside", False):
+            return function()
+        began = time.monotonic()
+        self.here.inside = True
+        event = {"call": call, "thread": self.thread(), **known, **place(sys._getframe(1))}
+        self.begin(event)
+        try:
+            result = function()
+            event["end"] = time.monotonic()
+            event.update(about(result))
+            return result
+        except BaseException as error:
+            event["end"] = time.monotonic()
+            code = getattr(error, "errno", None) or 0
+            event["error"] = errno.errorcode.get(code, type(error).__name__)
+            raise
+        finally:
+            self.end(event)
+            self.keep(event)
+            self.here.inside = False
+            self.cost += time.monotonic() - began - (event["end"] - event["start"])
+
+    def span(self, call: str, function: Callable[[], Any], /, **known: Any) -> Any:
+        """Call a function and record that as a whole; the calls it makes are recorded too."""
+        event = {"call": call, "thread": self.thread(), **known}
+        self.begin(event)
+        try:
+            return function()
+        finally:
+            event["end"] = time.monotonic()
+            self.end(event)
+            self.write(event)
+
+    def begin(self, event: Event) -> None:
+        """Note when an event starts, and that it is under way."""
+        self.under_way[id(event)] = event
+        event["count"] = 1
+        event["cpu"] = [time.thread_time(), None]
+        event["start"] = time.monotonic()
+
+    def end(self, event: Event) -> None:
+        """Note that it is over."""
+        event["cpu"][1] = time.thread_time()
+        self.under_way.pop(id(event), None)
+
+    def keep(self, event: Event) -> None:
+        """Write an event, or fold it into the one before it."""
+        before = self.folded.pop(event["thread"], None)
+        if before and alike(before, event):
+            before["count"] += 1
+            before["end"] = event["end"]
+            before["cpu"][1] = event["cpu"][1]
+            if before.get("fd") != event.get("fd"):
+                before.update(fd=None, peer=None)  # several
+            event = before
+        elif before:
+            self.write(before)
+        if event.get("error") == "EAGAIN":
+            self.folded[event["thread"]] = event
+        else:
+            self.write(event)
+
+    def write(self, event: Event) -> None:
+        """Write a line, in one piece."""
+        os.write(self.fd, json.dumps(event).encode() + b"\n")
+
+    def finish(self) -> None:
+        """Write what is folded, and what is under way and will never end; then no more."""
+        fd, self.fd = self.fd, os.open(os.devnull, os.O_WRONLY)
+        unended = [{**event, "end": None} for event in list(self.under_way.values())]
+        last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
+        last |= {"end": last["start"], "cost": self.cost, "cpu": [time.process_time()] * 2}
+        for event in [*self.folded.values(), *unended, last]:
+            os.write(fd, json.dumps(event).encode() + b"\n")
+
+    def abandon(self) -> None:
+        """Write nothing any more: this is a forked child."""
+        self.fd = os.open(os.devnull, os.O_WRONLY)
+        self.folded.clear()
+        self.under_way.clear()
+
+
+recorder = Recorder()
+
+
+def alike(one: Event, other: Event) -> bool:
+    """Return whether both are the same call in vain."""
+    return all(one.get(key) == other.get(key) for key in ("error", "call", "file", "line"))
+
+
+def place(frame: FrameType | None) -> Event:
+    """Return where in the program's own code a call is made: the innermost line of it."""
+    while frame and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    if not frame:
+        return {"file": None, "line": None, "function": None}
+    code = frame.f_code
+    return {"file": shown(code.co_filename), "line": frame.f_lineno, "function": code.co_qualname}
+
+
+@functools.cache
+def is_library(file: str) -> bool:
+    """Return whether a file belongs to Python, to a package, or to the observer."""
+    inside = file.startswith(("<", LIBRARY)) or os.path.realpath(file) == HERE
+    return inside or "site-packages" in file or "dist-packages" in file
+
+
+@functools.cache
+def shown(file: str) -> str:
+    """Return a file's name: within this repository, or without its folder."""
+    file = os.path.realpath(file)
+    return file.removeprefix(ROOT + "/") if file.startswith(ROOT + "/") else file.split("/")[-1]
+
+
+def address(of: Any) -> str | None:
+    """Write a socket's address as HOST:PORT; None if it is not of the Internet."""
+    if not isinstance(of, tuple) or len(of) < 2:
+        return None
+    return f"[{of[0]}]:{of[1]}" if ":" in str(of[0]) else f"{of[0]}:{of[1]}"
+
+
+def descriptor(of: Any) -> int:
+    """Return the descriptor of a socket, or of a descriptor."""
+    return of if isinstance(of, int) else int(of.fileno())
+
+
+# Sockets
+
+
+class ObservedSocket(socket.socket):
+    """A socket whose calls are recorded."""
+
+    peer: str | None = None
+    local: str | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept, and know from now on who the new socket's peer is."""
+
+        def about(accepted: tuple[Any, Any]) -> Event:
+            sock, came_from = accepted
+            sock.peer = address(came_from)
+            return {"result": sock.fileno(), "peer": sock.peer}
+
+        found: tuple[socket.socket, Any] = self.recorded("accept", super().accept, about)
+        return found
+
+    def connect(self, to: Any) -> None:
+        """Connect, and know from now on whence and whither."""
+        self.peer = address(to)
+        try:
+            self.recorded("connect", functools.partial(super().connect, to))
+        finally:
+            with contextlib.suppress(OSError):
+                self.local = address(self.getsockname())
+
+    def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
+        self.recorded("close", functools.partial(super()._real_close, *args))  # type: ignore[misc]
+
+    def recorded(
+        self, name: str, function: Callable[[], Any], about: Callable[[Any], Event] | None = None
+    ) -> Any:
+        """Make a call on this socket and record it."""
+        known = {"fd": self.fileno(), "peer": self.peer}
+        if self.local:
+            known["local"] = self.local
+        return recorder.call(name, function, about or transferred, **known)
+
+
+def transferred(result: Any) -> Event:
+    """Say how many bytes a call has moved."""
+    if isinstance(result, tuple) and result:
+        result = result[0]  # of recvfrom and recvmsg
+    if isinstance(result, bytes):
+        return {"result": len(result)}
+    return {"result": result} if isinstance(result, int) else {}
+
+
+def observed_method(name: str) -> Any:
+    """Return a method that makes the call `name` of `socket.socket` and records it."""
+    real = getattr(socket.socket, name)
+
+    @functools.wraps(real, assigned=("__name__", "__doc__"))
+    def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
+        def about(result: Any) -> Event:
+            return transferred(memoryview(args[0]).nbytes if name == "sendall" else result)
+
+        return self.recorded(name, functools.partial(real, self, *args, **options), about)
+
+    return method
+
+
+def replace_sockets() -> None:
+    """Replace `socket.socket`, which the library looks up by this name also for its own use."""
+    for name in (
+        *("bind", "listen", "setblocking", "settimeout", "shutdown"),
+        *("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"),
+        *("send", "sendall", "sendto", "sendmsg", "sendfile"),
+    ):
+        setattr(ObservedSocket, name, observed_method(name))
+    ObservedSocket.__name__ = ObservedSocket.__qualname__ = "socket"
+    socket.socket = ObservedSocket  # type: ignore[misc]
+    socket.SocketType = ObservedSocket  # type: ignore[assignment]
+
+
+# Waiting for several
+
+
+def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any:
+    """Call `select.select` and record it."""
+
+    def about(found: tuple[list[Any], ...]) -> Event:
+        return {"ready": [descriptor(one) for group in found for one in group]}
+
+    handed = len(r) + len(w) + len(x)
+    call = functools.partial(real_select, r, w, x, timeout)
+    return recorder.call("select", call, about, handed=handed)
+
+
+class ObservedKernel:
+    """A stand-in for `select.epoll`, `poll` and `kqueue`, which cannot be subclassed."""
+
+    kind = ""
+    real: Any = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._kernel = type(self).real(*args, **options)
+        self._watched: set[int] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kernel.close()
+
+    def register(self, fd: Any, *args: Any, **options: Any) -> None:
+        """Register a descriptor."""
+        self._change("register", fd, *args, **options)
+        self._watched.add(descriptor(fd))
+
+    def modify(self, fd: Any, *args: Any, **options: Any) -> None:
+        """Register it for something else."""
+        self._change("modify", fd, *args, **options)
+
+    def unregister(self, fd: Any) -> None:
+        """Register it no more."""
+        self._watched.discard(descriptor(fd))
+        self._change("unregister", fd)
+
+    def poll(self, *args: Any, **options: Any) -> Any:
+        """Wait, with epoll or with the older call, to which all are handed each time."""
+        call = functools.partial(self._kernel.poll, *args, **options)
+        handed = len(self._watched) if self.kind == "poll" else 0
+        return self._wait("poll", call, lambda found: [fd for fd, _ in found], handed)
+
+    def control(self, changes: Any, most: int, *args: Any) -> Any:
+        """Change what is watched, or wait, as kqueue does."""
+        changes = list(changes or ())
+        call = functools.partial(self._kernel.control, changes, most, *args)
+        if not most:
+            return recorder.call(f"{self.kind}.change", call, fd=changes[0].ident)
+        return self._wait("control", call, lambda found: [one.ident for one in found], len(changes))
+
+    def _change(self, name: str, fd: Any, *args: Any, **options: Any) -> None:
+        call = functools.partial(getattr(self._kernel, name), fd, *args, **options)
+        recorder.call(f"{self.kind}.{name}", call, fd=descriptor(fd))
+
+    def _wait(self, name: str, call: Any, ready: Callable[[Any], list[int]], handed: int) -> Any:
+        def about(found: Any) -> Event:
+            return {"ready": ready(found)}
+
+        return recorder.call(f"{self.kind}.{name}", call, about, handed=handed)
+
+
+real_select = select.select
+
+
+def replace_waiting() -> None:
+    """Replace `select` and its kin, also where `selectors` has taken them already."""
+    select.select = observed_select
+    selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
+    for kind, user in (
+        ("epoll", "EpollSelector"),
+        ("poll", "PollSelector"),
+        ("kqueue", "KqueueSelector"),
+    ):
+        if hasattr(select, kind):
+            known = {"kind": kind, "real": getattr(select, kind)}
+            observed = type(kind, (ObservedKernel,), known)
+            setattr(select, kind, observed)
+            getattr(selectors, user)._selector_cls = observed  # kqueue's looks it up by name
+
+
+# Sleep, threads, and work for pools
+
+
+def replace_threads() -> None:
+    """Replace `time.sleep`, and what starts threads and hands work to them."""
+    real_sleep, real_start = time.sleep, threading.Thread.start
+    real_submit = concurrent.futures.ThreadPoolExecutor.submit
+
+    def sleep(seconds: float) -> None:
+        recorder.call("sleep", functools.partial(real_sleep, seconds))
+
+    def start(self: threading.Thread) -> None:
+        run, thread = self.run, next(recorder.numbers)
+
+        def observed_run() -> None:
+            recorder.here.number = thread
+            recorder.span("thread", run, name=self.name)
+
+        self.run = observed_run  # type: ignore[method-assign]
+        recorder.call("Thread.start", functools.partial(real_start, self), result=thread)
+
+    def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
+        name = getattr(work, "__qualname__", type(work).__name__)
+        do = functools.partial(work, *args, **options)
+        observed = functools.partial(recorder.span, "work", do, name=name)
+        return recorder.call("submit", functools.partial(real_submit, self, observed), name=name)
+
+    time.sleep = sleep  # type: ignore[assignment]
+    threading.Thread.start = start  # type: ignore[method-assign]
+    concurrent.futures.ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+
+
+# The program
+
+
+def run(command: list[str]) -> None:
+    """Become the program: `-m MODULE` or SCRIPT, and its arguments."""
+    if command[0] == "-m":
+        sys.argv = command[1:]
+        sys.path[0] = os.getcwd()  # noqa: PTH109
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = command
+        sys.path[0] = os.path.realpath(command[0] + "/..")
+        runpy.run_path(command[0], run_name="__main__")
+
+
+def main() -> None:
+    """Record the program on the command line."""
+    record, *command = sys.argv[1:]
+    recorder.open(record)
+    recorder.thread()  # the main one is 0
+    replace_sockets()
+    replace_waiting()
+    replace_threads()
+    atexit.register(recorder.finish)
+    os.register_at_fork(after_in_child=recorder.abandon)
+    really_exit = os._exit
+
+    def observed_exit(status: int) -> None:
+        recorder.finish()
+        really_exit(status)
+
+    os._exit = observed_exit  # type: ignore[assignment]
+    run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A recording in figures: what the server's calls were, and how its time went."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from lab.observe.record import CLIENT, SERVER, Event, Recording
+from lab.tables import aligned
+
+ASLEEP = 1e-4
+"""Seconds from which a thread is said to have slept in a call; below it is the call's own work."""
+
+RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg")
+
+
+@dataclass
+class Kind:
+    """All calls of a name: how many, how many said EAGAIN, and the seconds slept in them."""
+
+    calls: int = 0
+    wasted: int = 0
+    slept: float = 0.0
+
+
+@dataclass
+class Summary:
+    """What a server did from the coming of the first client to the leaving of the last.
+
+    `seconds` is how long that was, and `lived` the same for each thread added up. `requests` is
+    how many packets with bytes came in, `woken` how often a thread had slept in a call, and
+    `ran` the seconds of CPU time.
+    """
+
+    seconds: float
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    threads: int = 0
+    lived: float = 0.0
+    requests: int = 0
+    woken: int = 0
+    ran: float = 0.0
+
+    @property
+    def calls(self) -> int:
+        """How many there were in all."""
+        return sum(kind.calls for kind in self.kinds.values())
+
+    @property
+    def wasted(self) -> int:
+        """How many of them said EAGAIN."""
+        return sum(kind.wasted for kind in self.kinds.values())
+
+
+def summary(recording: Recording) -> Summary:
+    """Summarize what the server did while there were clients."""
+    until = max(event.end for event in recording.of(CLIENT) or recording.events)
+    found = Summary(until)
+    kinds: dict[str, Kind] = defaultdict(Kind)
+    for event in recording.of(SERVER):
+        if event.spans_others or event.end < 0 or event.start > until:
+            continue
+        kind = kinds[event.call]
+        kind.calls += event.count
+        kind.wasted += event.count * event.wasted
+        slept = event.slept * within(event, until)
+        kind.slept += slept
+        found.woken += slept > ASLEEP
+        found.requests += event.call in RECEIVING and bool(event.result)
+    found.kinds = dict(sorted(kinds.items(), key=lambda one: -one[1].slept))
+    for thread in {event.thread for event in recording.of(SERVER)}:
+        begun, ended = lifetime(recording, thread, until)
+        found.threads += 1
+        found.lived += ended - begun
+        found.ran += ran(recording, thread, begun, ended)
+    return found
+
+
+def within(event: Event, until: float) -> float:
+    """Return which share of an event lies between the first client's coming and `until`."""
+    whole = event.end - event.start
+    return (min(event.end, until) - max(event.start, 0.0)) / whole if whole else 1.0
+
+
+def lifetime(recording: Recording, thread: int, until: float) -> tuple[float, float]:
+    """Return from when to when a thread lived, while there were clients."""
+    for event in recording.of(SERVER, "thread"):
+        if event.thread == thread:
+            return max(0.0, event.start), min(event.end, until)
+    return 0.0, until
+
+
+def ran(recording: Recording, thread: int, begun: float, ended: float) -> float:
+    """Return the seconds of CPU time that a thread used between two times, by its calls."""
+    mine = [
+        event
+        for event in recording.of(SERVER)
+        if event.thread == thread and event.end >= begun and event.start <= ended
+    ]
+    if not mine:
+        return 0.0
+    return max(event.cpu_at + event.cpu for event in mine) - min(event.cpu_at for event in mine)
+
+
+def text(recording: Recording) -> str:
+    """Write the summary for a terminal."""
+    found = summary(recording)
+    table = [["", "calls", "in vain", "slept in it", "of the time"]]
+    for name, kind in found.kinds.items():
+        share = kind.slept / found.lived if found.lived else 0.0
+        wasted = f"{kind.wasted}" if kind.wasted else ""
+        table.append([name, f"{kind.calls}", wasted, f"{kind.slept:.3f} s", f"{share:.1%}"])
+    each = max(found.requests, 1)
+    lines = [
+        aligned(table),
+        "",
+        f"{found.requests} packets came in; for each of them there were"
+        f" {found.calls / each:.1f} calls, {found.wasted / each:.1f} of them in vain,"
+        f" and {found.woken / each:.1f} wake-ups",
+        f"threads: {found.threads}, which ran for {found.ran / max(found.lived, 1e-9):.2%} of the"
+        f" time ({found.ran * 1e3:.1f} ms of CPU time in {found.seconds:.2f} s)",
+    ]
+    if recording.cost is not None:
+        made = sum(event.count for event in recording.of(SERVER)) or 1
+        lines.append(f"recording took {recording.cost / made * 1e6:.0f} us for each call")
+    return "\n".join(lines)
