@@ -8,6 +8,7 @@ import sys
 from lab import edges, pages, primes, race, scale, timeline
 from lab.bench import command as bench
 from lab.check import command as check
+from lab.claims import command as claims
 from lab.observe import command as observe
 
 
@@ -19,6 +20,7 @@ def main() -> int:
     check.add_to(commands)
     bench.add_to(commands)
     pages.add_to(commands)
+    claims.add_to(commands)
     observe.add_to(commands)
     timeline.add_to(commands)
     edges.add_to(commands)

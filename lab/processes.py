@@ -44,6 +44,13 @@ def resident_bytes(pid: int) -> int:
     return int(_ps("-o", "rss=", "-p", str(pid)).strip() or 0) * 1024
 
 
+def virtual_bytes(pid: int) -> int:
+    """Return how much of its address space it has reserved; 0 if it has ended."""
+    if _LINUX:
+        return int((_status(pid, "VmSize") or "0 kB").split()[0]) * 1024
+    return int(_ps("-o", "vsz=", "-p", str(pid)).strip() or 0) * 1024
+
+
 def own_bytes(pid: int) -> int:
     """Return how much memory it has that it shares with nobody; 0 if it has ended.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import pages
+from lab.about import CORES
 from lab.bench import command, contestants, figures, plan, report
 from lab.bench import workloads as w
 from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, Contestant
@@ -277,7 +278,7 @@ def test_an_unknown_workload_is_refused() -> None:
 def test_the_core_is_given_back() -> None:
     before = os.sched_getaffinity(0)
     with w.on_core(0), w.running(EPOLL) as server:
-        assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0) == {w.CORES[0]}
+        assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0) == {CORES[0]}
     assert os.sched_getaffinity(0) == before
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from lab.excerpts import PARENTS, definitions, difference, source
 from lab.servers import ROOT, STEPS
 
 
@@ -85,36 +86,6 @@ ORDER = [
 ]
 
 
-def source(step: str) -> str:
-    return (ROOT / step / "server.py").read_text()
-
-
-def definitions(text: str) -> dict[str, str]:
-    """Return the source of every function, class and constant at the top level, by name."""
-    found = {}
-    lines = text.splitlines(keepends=True)
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names = [node.name]
-        elif isinstance(node, ast.Assign):
-            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            names = [node.target.id]
-        else:
-            continue
-        assert node.end_lineno
-        for name in names:
-            found[name] = "".join(lines[node.lineno - 1 : node.end_lineno])
-    return found
-
-
-def difference(parent: str, child: str) -> tuple[set[str], set[str], set[str]]:
-    """Return the names that are changed, added and dropped from one source to the other."""
-    before, after = definitions(parent), definitions(child)
-    changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
-    return changed, after.keys() - before.keys(), before.keys() - after.keys()
-
-
 @pytest.mark.parametrize("step", LINEAGE)
 def test_only_what_is_declared_differs(step: str) -> None:
     edge = LINEAGE[step]
@@ -138,6 +109,7 @@ def test_a_difference_is_seen() -> None:
 
 def test_every_step_but_the_first_has_a_parent() -> None:
     assert [STEPS[0], *LINEAGE] == list(STEPS)
+    assert {step: edge.parent for step, edge in LINEAGE.items()} == PARENTS
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -144,10 +144,10 @@ def block(results: Results, name: str) -> str:
     if name == "targets":
         return markdown(report.targets(results))
     if name == "about":
-        return textwrap.fill(f"{results.about['method']} {report.about(results)}", 98)
+        return textwrap.fill(f"{results.about['method']} {results.measured()}", 98)
     if name in SENTENCES:
         told = SENTENCES[name](Written(results))
-        return "\n\n".join(textwrap.fill(one, 98) for one in (told, report.about(results)))
+        return "\n\n".join(textwrap.fill(one, 98) for one in (told, results.measured()))
     if name == "protocol":
         return markdown(protocol_table(results))
     workload, _, point = name.partition(" ")

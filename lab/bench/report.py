@@ -112,16 +112,6 @@ def title(workload: Workload, point: Point, results: Results) -> str:
     return results.titles[workload.name] + where
 
 
-def about(results: Results) -> str:
-    """Say by which command, on what machine and when all this was measured."""
-    found = results.about
-    machine = found["machine"]
-    return (
-        f"(`{found['command']}`, on {machine['cores']} cores of {machine['processor']},"
-        f" {machine['system']}, {machine['python']}, on {found['date']}.)"
-    )
-
-
 def text(results: Results) -> str:
     """Write everything for a terminal."""
     parts = []
@@ -131,5 +121,5 @@ def text(results: Results) -> str:
             parts.append(aligned(rows(results, workload, point)) + "\n")
     parts += ["The ratios, each within one round", aligned(targets(results)) + "\n"]
     parts += [f"no figure: {line}" for line in results.failed]
-    parts += [*results.about["left_out"], results.about["method"], about(results)]
+    parts += [*results.about["left_out"], results.about["method"], results.measured()]
     return "\n".join(parts)

@@ -1,14 +1,11 @@
 """What was measured, as it is kept in JSON, and what is computed from it."""
 
-import datetime
 import importlib.metadata
-import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lab import about
 from lab.bench import contestants as c
 from lab.bench import workloads as w
 from lab.bench.contestants import Contestant
@@ -26,12 +23,7 @@ PACKAGES = ("uvloop", "gevent", "trio", "Twisted", "tornado")
 
 def machine() -> dict[str, str]:
     """Return what the figures depend on, as far as the system says it."""
-    found = {
-        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "processor": processor(),
-        "cores": f"{len(w.CORES) or os.cpu_count()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-    }
+    found = about.machine()
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -40,21 +32,11 @@ def machine() -> dict[str, str]:
     return found
 
 
-def processor() -> str:
-    """Return the model of the processor, or only its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def to_json(plan: list[Case], command: str, seconds: float, left_out: list[str]) -> dict[str, Any]:
     """Return all that was measured, with how, when, on what and by which command."""
     return {
         "command": command,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **about.facts(),
         "machine": machine(),
         "method": METHOD,
         "seconds": seconds,
@@ -91,6 +73,10 @@ class Results:
                 self.samples[key] = one["samples"]
             if one["failed"]:
                 self.failed.append(f"{one['server']}, {one['title'].lower()}: {one['failed']}")
+
+    def measured(self) -> str:
+        """Say by which command, on what machine and when all this was measured."""
+        return about.line(self.about["command"], self.about)
 
     def points(self, workload: Workload, name: str = "") -> list[Point]:
         """Return the points of a workload, of one server or of all, in order."""

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.framing import Framing
+from lab.about import CORES
 from lab.bench.contestants import Contestant
 from lab.bench.load import Crowd, Traffic, greeted
 from lab.check.sockets import busy, clients, expect, letters, owed
@@ -38,9 +39,6 @@ KiB, MiB = 1 << 10, 1 << 20
 Figures = dict[str, float]
 Point = float | str
 """How many clients, how many bytes, how many seconds, or which input: a workload's x-axis."""
-
-CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-"""Those this process may run on; none where the system does not say."""
 
 
 @contextlib.contextmanager

@@ -121,10 +121,10 @@ class Recorder:
 
     def begin(self, event: Event) -> None:
         """Note when an event starts, and that it is under way."""
-        self.under_way[id(event)] = event
         event["count"] = 1
         event["cpu"] = [time.thread_time(), None]
         event["start"] = time.monotonic()
+        self.under_way[id(event)] = event  # last, for a signal may come at any moment
 
     def end(self, event: Event) -> None:
         """Note that it is over."""

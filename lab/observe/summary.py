@@ -64,7 +64,8 @@ def summary(recording: Recording) -> Summary:
         kind.slept += slept
         found.woken += slept > ASLEEP
         found.requests += event.call in RECEIVING and bool(event.result)
-    found.kinds = dict(sorted(kinds.items(), key=lambda one: -one[1].slept))
+    # What it slept in comes first, the rest in the order of the alphabet.
+    found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
     for thread in {event.thread for event in recording.of(SERVER)}:
         begun, ended = lifetime(recording, thread, until)
         found.threads += 1
