@@ -90,10 +90,8 @@ def made(text: str, anew: bool = False) -> str:
 
     def replaced(match: re.Match[str]) -> str:
         head, name, argument, before = match.groups()
-        if name == "output":
-            now = printed(argument, before, anew)
-        else:
-            now = MAKERS[name](argument)
+        is_output = name == "output"
+        now = printed(argument, before, anew) if is_output else MAKERS[name](argument)
         return f"{head}{now}\n<!-- end -->"
 
     return BLOCK.sub(replaced, text)
