@@ -63,7 +63,7 @@ def code(argument: str) -> str:
     for name in names:
         owner, _, method = name.partition(".")
         pieces.append(methods(text, owner)[method] if method else definitions(text)[name])
-    return "```python\n" + "\n\n".join(textwrap.dedent(one).rstrip() for one in pieces) + "\n```"
+    return "```python\n" + "\n\n\n".join(textwrap.dedent(one).rstrip() for one in pieces) + "\n```"
 
 
 def edge(step: str) -> str:

@@ -59,9 +59,9 @@ def two_terminals(server: Server, second: float) -> None:
         expect(one, b"*")
         time.sleep(second)
         one.sendall(b"hello\n")
-        two.sendall(b"^second$")
+        two.sendall(b"^second$\n")
         time.sleep(second)
-        one.sendall(b"^whatup$")
+        one.sendall(b"^whatup$\n")
         time.sleep(2 * second)
         one.shutdown(socket.SHUT_WR)
         expect(two, b"*tfdpoe")
@@ -73,7 +73,7 @@ def one_terminal(server: Server, second: float) -> None:
     """Type two lines into one `nc`, a while apart, and leave."""
     with server.connect() as sock:
         expect(sock, b"*")
-        for line in (b"hello\n", b"^whatup$"):
+        for line in (b"hello\n", b"^whatup$\n"):
             time.sleep(0.5 + second / 2)
             sock.sendall(line)
         expect(sock, b"xibuvq")

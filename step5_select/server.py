@@ -29,7 +29,7 @@ class Select:
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Move `fd` from the `old` set to the `new`; ValueError if it is FD_SETSIZE or more."""
         if old is None:
-            select.select([fd], (), (), 0)  # raises it now, and not in `ready` every time
+            select.select([fd], (), (), 0)  # raises that now, and not in `ready` every time
         else:
             self.sets[old].remove(fd)
         if new is not None:

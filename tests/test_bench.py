@@ -294,12 +294,6 @@ def test_the_kept_results_are_of_a_full_run_and_name_no_path() -> None:
         assert figures.block(found, name)
 
 
-def test_a_page_cannot_show_what_does_not_exist() -> None:
-    for mark in ("nobody", "bench nothing", "bench requests 51"):
-        with pytest.raises((KeyError, ValueError)):
-            pages.made(f"<!-- {mark} -->\n<!-- end -->\n")
-
-
 def test_the_pictures_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="an extra")
     from lab.bench import plots

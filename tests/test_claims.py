@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from lab import edges, pages, primes, servers
-from lab.bench import contestants, workloads
+from lab import edges, pages, primes
+from lab.bench import workloads
 from lab.check.suite import Failed
 from lab.claims import command, questions, step1, step2, step4, step5, step6, step7, variants
 from lab.claims.claim import (
@@ -73,8 +73,7 @@ def command_of(step: int) -> Callable[..., list[str]]:
     return lambda *_: real(STEPS[step - 1])
 
 
-real_lateness, real_latencies, real_two = step7.lateness, primes.latencies, step7.two_against_one
-real_start = servers.start
+real_lateness, real_latencies = step7.lateness, primes.latencies
 
 OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("A1", step1, "script", lambda pace: 0.1 * pace),
@@ -84,28 +83,18 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("B2", workloads, "memory", lambda *_: {"memory": 400.0}),
     ("B3", step2, "started", always(6)),
     ("B4", variants, "started", always(2)),
-    ("B5", run, "step_command", command_of(1)),
-    ("C1", servers, "start", lambda _: real_start(STEPS[0])),
-    ("C2", servers, "start", lambda _: real_start(STEPS[1])),
-    ("C4", servers, "start", lambda _: real_start(STEPS[3], "--interval", "0")),
     ("D1", step4, "POLLING", STEPS[2]),
-    ("D3", contestants, "polling", lambda _: contestants.SELECT),
-    ("D4", step4, "started", always(3)),
-    ("E1", run, "step_command", command_of(4)),
     ("E2", step5, "started", always(6)),
     ("E4", step5, "SELECT", STEPS[5]),
     ("F1", step6, "started", always(5)),
     ("F3", run, "step_command", command_of(5)),
     ("F5", edges, "bytes_back", lambda _: edges.BYTES),
     ("F6", select, "kqueue", None),
-    ("G2", step7, "lateness", lambda period, *_: real_lateness(period, "--offload")),
     ("G3", step7, "lateness", lambda period, *_: real_lateness(period)),
     ("G4", primes, "latencies", lambda _, number: real_latencies("threads", number)),
-    ("G6", step7, "two_against_one", lambda _, number: real_two("threads", number)),
     ("Q2", variants, "started", always(5)),
     ("Q4", variants, "started", always(6)),
     ("Q6", variants, "started", always(6)),
-    ("Q11", variants, "started", always(6)),
     ("Q14", questions, "posted", lambda *_: 0.5),
     ("Q15", variants, "started", always(6)),
 ]

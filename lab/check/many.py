@@ -52,7 +52,7 @@ def answered(server: Endpoint, idle: int, count: int) -> str:
 
 @check("step5_select", alone=True)
 def high_descriptor(server: Endpoint) -> str:
-    """A client is served though its descriptor has a number above 1024.
+    """A client is served though its descriptor has a number above 1023.
 
     `select` takes none of FD_SETSIZE (1024) or above; it is the number that counts, and
     not how many there are. In C it writes beside the set, without a word. `poll`, `epoll`

@@ -104,7 +104,7 @@ def partial_sends(sizes: Sizes) -> Finding:
 @claim("Q5", step=6)
 def hang_up_spins(sizes: Sizes) -> Finding:
     """Why does a loop spin after a reset? Hang-ups are reported whatever one waits for, even for
-    nothing: who is not to be heard of must be unregistered.
+    nothing: a socket of which one wants no events must be unregistered.
     """
     if not hasattr(select, "epoll"):
         raise NotMeasured("it is epoll that reports so")
@@ -197,7 +197,7 @@ def eight_megabytes(sizes: Sizes) -> Finding:
 
 @claim("Q8", step=7)
 def threads_for_computing(sizes: Sizes) -> Finding:
-    """Is a pool of threads enough for computing? It takes the loop its turn at the interpreter's
+    """Is a pool of threads enough for computing? It makes the loop wait for the interpreter's
     lock: 5 ms for each thread that computes (`sys.getswitchinterval`).
     """
     number = primes.prime_that_takes(sizes.pick(0.5, 1.5))

@@ -103,7 +103,7 @@ def ran(recording: Recording, thread: int, begun: float, ended: float) -> float:
 def text(recording: Recording) -> str:
     """Write the summary for a terminal."""
     found = summary(recording)
-    table = [["", "calls", "in vain", "slept in it", "of the time"]]
+    table = [["", "calls", "EAGAIN", "slept in it", "of the time"]]
     for name, kind in found.kinds.items():
         share = kind.slept / found.lived if found.lived else 0.0
         wasted = f"{kind.wasted}" if kind.wasted else ""
@@ -113,10 +113,10 @@ def text(recording: Recording) -> str:
         aligned(table),
         "",
         f"{found.requests} packets came in; for each of them there were"
-        f" {found.calls / each:.1f} calls, {found.wasted / each:.1f} of them in vain,"
-        f" and {found.woken / each:.1f} wake-ups",
-        f"threads: {found.threads}, which ran for {found.ran / max(found.lived, 1e-9):.2%} of the"
-        f" time ({found.ran * 1e3:.1f} ms of CPU time in {found.seconds:.2f} s)",
+        f" {found.calls / each:.1f} calls, {found.wasted / each:.1f} of them in vain (EAGAIN),"
+        f" and a sleeping thread was woken {found.woken / each:.1f} times",
+        f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
+        f" {found.seconds:.2f} s",
     ]
     if recording.cost is not None:
         made = sum(event.count for event in recording.of(SERVER)) or 1
