@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from lab.bench.workloads import Workload
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, Failed, verdicts
 from lab.servers import ROOT, Server
+from tests.checks import lab
 from tests.test_contract import MATRIX
 
 SHORT = 0.05
@@ -243,14 +243,7 @@ def test_rows_are_sorted_and_carry_their_spread() -> None:
 def test_the_command_prints_the_ratios(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     words = ["bench", "--quick", "--only", "protocol", "--json", str(file)]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = lab(*words)
     assert done.returncode in (0, 1), done.stderr  # the figures depend on the machine
     for target in TARGETS:
         assert target.title in done.stdout
@@ -262,14 +255,7 @@ def test_the_command_prints_the_ratios(tmp_path: Path) -> None:
 
 
 def test_an_unknown_workload_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "bench", "--only", "nothing"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    done = lab("bench", "--only", "nothing")
     assert done.returncode == 2
     assert "'nothing'" in done.stderr
 

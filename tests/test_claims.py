@@ -30,6 +30,7 @@ from lab.claims.claim import (
 )
 from lab.observe import run
 from lab.servers import ROOT, STEPS, Server
+from tests.checks import lab
 
 KEYS = [
     *("A1", "A2", "A3", "B1", "B2", "B3", "B4", "B5", "C1", "C2", "C3", "C4"),
@@ -117,14 +118,8 @@ def test_it_would_not_hold_otherwise(
 def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     words = ["claims", "C3", "q14", "--quick", "--json", str(file)]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = lab(*words)
+    assert done.returncode == 0, done.stderr
     assert CLAIMS["C3"].text in done.stdout
     assert "`python -m lab claims --quick`, on " in done.stdout
     kept = json.loads(file.read_text())["claims"]
@@ -132,14 +127,7 @@ def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "claims", "Z9"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    done = lab("claims", "Z9")
     assert (done.returncode, "'Z9'" in done.stderr) == (2, True)
 
 

@@ -14,6 +14,7 @@ from lab.observe import run, summary, trace
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.observe.run import NotPython
 from lab.servers import ROOT, STEPS, ServerError
+from tests.checks import lab
 
 SEQUENTIAL, THREADS, BLOCKING, POLLING, SELECT, EPOLL, LOOP = STEPS
 
@@ -260,14 +261,8 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
         "--trace",
         str(events),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "observe", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = lab("observe", *words)
+    assert done.returncode == 0, done.stderr
     assert "6 packets came in" in done.stdout
     assert "recording took" in done.stdout
     assert {json.loads(line)["process"] for line in lines.read_text().splitlines()} == {
@@ -279,14 +274,7 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_wrong_server_is_told_of() -> None:
     planted = f"{sys.executable} {ROOT}/tests/planted echoes_unchanged 0"
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "observe", "--pace", "0.1", "--cmd", planted],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
+    done = lab("observe", "--pace", "0.1", "--cmd", planted)
     assert done.returncode == 1
     assert "not as it should be: conn0, conn1, conn2: " in done.stderr
 

@@ -112,6 +112,8 @@ COMMANDS = sorted(
         for page in PAGES
         for command in (*commands(page), *said_in_prose(page))
         if re.match(r"(python3?|diff) ", command)
+        and "&&" not in command
+        and not command.endswith("-m lab")
     }
 )
 PRINTED = {output.command for output in outputs.OUTPUTS.values() if hasattr(output, "command")}

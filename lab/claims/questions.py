@@ -286,7 +286,7 @@ def slow_reader(sizes: Sizes) -> Finding:
     """What does a client cost that sends and never reads? Its answers, unless the server stops
     reading from it: backpressure.
     """
-    offered = b"^" + letters(sizes.pick(32, 64) * MiB)
+    offered = b"^" + letters(sizes.pick(16, 64) * MiB)
     grown: dict[str, Any] = {}
     with started(6) as right, variants.started("keeps_reading") as wrong:
         for name, server in (("right", right), ("wrong", wrong)):

@@ -62,8 +62,9 @@ def no_good_interval(sizes: Sizes) -> Finding:
     A hundred clients are silent, and one asks now and then.
     """
     points = sizes.pick((0.005, 0.1), (0.001, 0.005, 0.02, 0.05, 0.1, 0.2))
-    rows = {at: workloads.interval(contestants.polling(at), at, 0.5) for at in points}
-    select = workloads.interval(contestants.SELECT, 0, 0.5)
+    seconds = sizes.pick(0.2, 1.0)
+    rows = {at: workloads.interval(contestants.polling(at), at, seconds) for at in points}
+    select = workloads.interval(contestants.SELECT, 0, seconds)
     short, long = rows[points[0]], rows[points[-1]]
     measured = "; ".join(
         f"{at * 1e3:g} ms: {row['busy']:.1%} of a core, answers after {row['p50'] * 1e3:.1f} ms"

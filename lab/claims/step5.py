@@ -62,8 +62,9 @@ def grows_with_the_watched(sizes: Sizes) -> Finding:
         contestants.SELECT: sizes.pick((0, 900), (0, 300, 600, 900)),
         contestants.EPOLL: sizes.pick((0, 900), (0, 300, 600, 900, 3000, 9000)),
     }
+    seconds = sizes.pick(0.1, 0.5)
     lines = {
-        who.name: [(float(at), workloads.idle(who, at, 0.3)["cpu"] * 1e6) for at in some]
+        who.name: [(float(at), workloads.idle(who, at, seconds)["cpu"] * 1e6) for at in some]
         for who, some in points.items()
     }
     curves = Curves("silent clients beside the 50 that talk", "CPU per request (us)", lines)

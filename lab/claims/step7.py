@@ -58,7 +58,7 @@ def blocking_stops_everything(sizes: Sizes) -> Finding:
     """A callback that blocks stops everything: a timer of 1 s whose callback sometimes sleeps for
     3 s stops ticking.
     """
-    period = sizes.pick(0.1, 1.0)
+    period = sizes.pick(0.05, 1.0)
     both = {"in the callback": lateness(period), "in the pool": lateness(period, "--offload")}
     curves = Curves("tick", "late (periods)", both)
     late = max(late for _, late in both["in the callback"])
@@ -71,7 +71,7 @@ def queue_work(sizes: Sizes) -> Finding:
     """With `queue_work` the work runs in the pool, its callback on the loop's thread, and the
     timer keeps ticking.
     """
-    period = sizes.pick(0.1, 1.0)
+    period = sizes.pick(0.05, 1.0)
     late = max(late for _, late in lateness(period, "--offload"))
     where: list[int] = []
     loop = Loop()
