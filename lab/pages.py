@@ -29,7 +29,13 @@ CLAIMS = ROOT / "docs" / "claims"
 FLOWS = ROOT / "docs" / "flows"
 """Where the timelines are."""
 
-DRAWN = {f"step{number}.svg": (STEPS[number - 1],) for number in (3, 4, 5, 6, 7)}
+DRAWN = {
+    "step3.svg": STEPS[2:3],
+    "step4.svg": STEPS[2:4],
+    "step5.svg": STEPS[3:5],
+    "step6.svg": STEPS[5:6],
+    "step7.svg": STEPS[6:7],
+}
 """The timelines, and whom each shows; those of A3, B5 and E1 are drawn by the claims."""
 
 PAGES = (

@@ -129,7 +129,7 @@ def draw(recordings: dict[str, Recording]) -> Any:
     )
     for (title, rows), (axes,) in zip(drawn.items(), panels, strict=True):
         panel(axes, title, rows, until)
-    panels[-1][0].set_xlabel("seconds since the first client came")
+    panels[-1][0].set_xlabel("seconds since the first client came", fontsize=8)
     picture.legend(
         handles=list(legend(drawn, LEAST * until)), loc="outside upper center", ncols=6, **SMALL
     )
@@ -163,6 +163,7 @@ def panel(axes: "Axes", title: str, rows: list[Lane], until: float) -> None:
     axes.set_yticks(range(len(rows)), [lane.name for lane in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.45, -0.55)
     axes.set_xlim(0, until)
+    axes.tick_params("x", labelsize=8)
     axes.grid(False, axis="y")
     axes.set_title(title, loc="left", fontsize=9, fontweight="bold", pad=3)
 
