@@ -17,6 +17,24 @@ from lab.check.sockets import expect
 from lab.servers import ROOT, STEPS, Server, start
 
 
+def printed(words: list[str]) -> str:
+    """Run a command of ours to its end; return what it prints.
+
+    If we are interrupted, it is told to end, and not killed: it has servers to end.
+    """
+    command = [sys.executable, *words]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=quiet) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return said.decode()
+
+
 @dataclass(frozen=True)
 class Output:
     """A command as a reader types it, and what makes it smaller where only its form matters."""
@@ -28,10 +46,7 @@ class Output:
     def __call__(self, quick: bool) -> str:
         """Run it; return what it prints."""
         words = self.command.split()[1:] + list(self.smaller if quick else ())
-        done = subprocess.run(
-            [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        return f"```\n{self.of(done.stdout).rstrip()}\n```\n\n{about.line(self.command)}"
+        return f"```\n{self.of(printed(words)).rstrip()}\n```\n\n{about.line(self.command)}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from lab import about, excerpts, outputs
+from lab import about, arguments, excerpts, outputs
 from lab.bench import figures
 from lab.bench.results import Results
 from lab.check import limits
@@ -125,6 +125,8 @@ def unshown() -> Iterator[str]:
 def run(args: argparse.Namespace) -> int:
     """Write the pages, or check that they are as they would be written."""
     if args.pictures:
+        if not arguments.can_draw("pages"):
+            return 1
         draw()
     stale = []
     for page in PAGES:

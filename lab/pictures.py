@@ -41,5 +41,5 @@ def save(file: Path, draw: Callable[[], Any]) -> None:
     """Have a figure drawn in this style, and write it."""
     with mpl.rc_context(STYLE):
         picture = draw()
-        picture.savefig(file, metadata={"Date": None})
+        picture.savefig(file, format="svg", metadata={"Date": None})
         plt.close(picture)

@@ -7,11 +7,10 @@ drawn under one another, on one axis of time. Wants matplotlib.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simple_client
-from lab import servers
+from lab import arguments, servers
 from lab.observe import run as running
 from lab.observe import summary
 from lab.observe.record import CLIENT, SERVER, WAITS, Event, Recording
@@ -205,11 +204,10 @@ def legend(drawn: dict[str, list[Lane]], least: float) -> Iterator[Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Record the servers one after the other, and draw them."""
-    try:
-        from lab import pictures
-    except ImportError:
-        print("python -m lab timeline: wants matplotlib (pip install '.[lab]')", file=sys.stderr)
+    if not arguments.can_draw("timeline"):
         return 1
+    from lab import pictures
+
     try:
         steps = [servers.named(word) for word in args.steps]
         recordings = {
@@ -235,5 +233,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add("steps", metavar="STEP", nargs="+", help="as step5_select, step5 or 5")
     add("-n", type=simple_client.positive, default=3, help="clients at once (3)")
     add("--pace", type=simple_client.pace, default=1.0, help="scales their pauses (1.0)")
-    add("-o", "--out", metavar="FILE", type=Path, required=True, help="the picture, an SVG")
+    add(
+        "-o",
+        "--out",
+        metavar="FILE",
+        type=arguments.file,
+        required=True,
+        help="the picture, an SVG",
+    )
     parser.set_defaults(run=run)

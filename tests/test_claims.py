@@ -126,6 +126,13 @@ def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
     assert [(one["key"], one["verdict"]) for one in kept] == [("C3", HOLDS), ("Q14", HOLDS)]
 
 
+@pytest.mark.parametrize("words", [["--json", "/nowhere/a.json"], ["--pictures", "/nowhere"]])
+def test_where_nothing_can_be_written_is_said_before(words: list[str]) -> None:
+    done = lab("claims", "A2", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/nowhere" in done.stderr
+
+
 def test_an_unknown_key_is_refused() -> None:
     done = lab("claims", "Z9")
     assert (done.returncode, "'Z9'" in done.stderr) == (2, True)

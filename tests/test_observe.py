@@ -1,6 +1,7 @@
 """The observer: what each step does, call by call, and that watching changes nothing."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import servers, timeline
-from lab.check.sockets import clients, expect
+from lab.check.sockets import clients, expect, settle
 from lab.observe import run, summary, trace
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.observe.run import NotPython
@@ -226,6 +227,43 @@ def test_asyncio_is_observed_as_well(style: str) -> None:
     assert recording.problems == ()
     assert summary.summary(recording).requests == 9
     assert len(recording.clients()) == 3
+
+
+BARE = """
+import os, socket, sys
+os.closerange(3, 4096)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    assert listener.fileno() == 3
+    while True:
+        sock, _ = listener.accept()
+        sock.sendall(b"*")
+        while data := sock.recv(100):
+            pass
+        sock.close()
+"""
+
+
+def test_a_server_that_closes_all_files_and_minds_no_signal(tmp_path: Path) -> None:
+    script = tmp_path / "bare.py"
+    script.write_text(BARE)
+    with run.watched([sys.executable, str(script), "{port}"], foreign=True) as session:
+        with clients(session.server, 1) as (sock,):
+            expect(sock, b"*")
+            sock.sendall(b"abc")
+        settle(session.server)
+        assert session.server.stop() == -signal.SIGTERM
+        recording = session.recording()
+    received = [event.result for event in recording.of(SERVER, "recv")]
+    assert sum(filter(None, received)) == 3
+    assert recording.of(SERVER)[-1].call == "accept"  # in which it was when it was ended
+    assert not recording.of(SERVER)[-1].ended
+
+
+def test_a_server_that_dies_is_told_of(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text(BARE.replace("while data", "raise SystemExit(7)\n        while data"))
+    recording = run.conversation([sys.executable, str(script), "{port}"], foreign=True, pace=0.1)
+    assert "the server: it ended with status 7" in recording.problems[-1]
 
 
 def test_what_is_not_python_is_refused(tmp_path: Path) -> None:

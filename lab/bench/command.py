@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import descriptors
+from lab import arguments
 from lab.bench import contestants, plan, report, results
 from lab.bench.plan import Case
 from lab.bench.workloads import on_core
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     command = "python -m lab bench" + "".join(f" {word}" for word in words(args))
     found = results.to_json(cases, command, seconds, left_out)
     if args.json:
-        Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
     kept = results.Results(found)
     print(report.text(kept))
     missed = any(row[-1] == "NOT MET" for row in report.targets(kept))
@@ -114,5 +115,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         default=[],
         help="only these workloads: " + ", ".join(NAMES),
     )
-    parser.add_argument("--json", metavar="FILE", help="also write what was measured here")
+    parser.add_argument(
+        "--json", metavar="FILE", type=arguments.file, help="also write what was measured here"
+    )
     parser.set_defaults(run=run)

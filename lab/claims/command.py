@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common import descriptors
-from lab import about, servers
+from lab import about, arguments, servers
 from lab.check.suite import Failed
 from lab.claims.claim import CLAIMS, NOT_MEASURED, Claim, Finding, Sizes
 
@@ -24,7 +24,8 @@ for name in (*(f"step{number}" for number in range(1, 8)), "questions"):
 def run(args: argparse.Namespace) -> int:
     """Carry out the experiments; return 1 if one could not be carried out to its end."""
     try:
-        chosen = [CLAIMS[key.upper()] for key in args.keys] or list(CLAIMS.values())
+        keys = dict.fromkeys(key.upper() for key in args.keys or CLAIMS)
+        chosen = [CLAIMS[key] for key in keys]
     except KeyError as error:
         print(f"python -m lab claims: no claim has the key {error}; see --list", file=sys.stderr)
         return 2
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
         for claim in chosen:
             print(f"{claim.key:4} {claim.text}")
         return 0
+    if args.pictures and not arguments.can_draw("claims"):
+        return 1
     descriptors.raise_limit()
     failed = False
     results: list[dict[str, Any]] = []
@@ -110,6 +113,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add("keys", metavar="KEY", nargs="*", help="as A2 (all of them)")
     add("--list", action="store_true", help="list the claims and end")
     add("--quick", action="store_true", help="smaller sizes, shorter pauses")
-    add("--json", metavar="FILE", type=Path, help="write what was measured there")
-    add("--pictures", metavar="FOLDER", type=Path, help="draw there what has a picture")
+    add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
+    add("--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture")
     parser.set_defaults(run=run)

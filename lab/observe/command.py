@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import simple_client
-from lab import servers
+from lab import arguments, servers
 from lab.observe import run as running
 from lab.observe import summary, trace
 from lab.observe.record import Recording
@@ -44,12 +44,11 @@ def subject(args: argparse.Namespace) -> tuple[list[str], bool]:
     """Return the command of the server, and whether it has to be told its port."""
     if bool(args.step) == bool(args.cmd):
         raise ValueError("name a step or a script, or give --cmd")
-    for path in (args.out, args.trace):
-        if path and not path.absolute().parent.is_dir():
-            raise ValueError(f"there is no folder for {path}")
     if args.cmd:
         return shlex.split(args.cmd), "{port}" in args.cmd
     if args.step.endswith(".py"):
+        if not Path(args.step).is_file():
+            raise ValueError(f"there is no file {args.step}")
         return [sys.executable, args.step, "0"], False
     return running.step_command(servers.named(args.step)), False
 
@@ -77,6 +76,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     add("-n", type=simple_client.positive, default=3, help="clients at once (3)")
     add("--pace", type=simple_client.pace, default=1.0, help="scales their pauses (1.0)")
-    add("--out", metavar="FILE", type=Path, help="write the calls there, as lines of JSON")
-    add("--trace", metavar="FILE", type=Path, help="write them as trace events, for Perfetto")
+    add(
+        "--out", metavar="FILE", type=arguments.file, help="write the calls there, as lines of JSON"
+    )
+    add(
+        "--trace",
+        metavar="FILE",
+        type=arguments.file,
+        help="write them as trace events, for Perfetto",
+    )
     parser.set_defaults(run=run)

@@ -29,13 +29,16 @@ import atexit
 import concurrent.futures
 import contextlib
 import errno
+import fcntl
 import functools
 import itertools
 import json
 import os
+import resource
 import runpy
 import select
 import selectors
+import signal
 import socket
 import sys
 import threading
@@ -64,8 +67,11 @@ class Recorder:
 
     def open(self, path: str) -> None:
         """Write to this file from now on."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self.fd = os.open(path, flags, 0o644)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Far up, so that the program's own descriptors have the numbers they always have.
+        self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(soft, 1024) - 1)
+        os.close(fd)
 
     def thread(self) -> int:
         """Return this thread's number. The system's own are used again when a thread ends."""
@@ -413,6 +419,31 @@ def replace_threads() -> None:
     concurrent.futures.ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
 
 
+# The end
+
+
+def replace_ends() -> None:
+    """Have the record finished whatever ends the program, and spared if it closes all files."""
+    really_exit, really_close = os._exit, os.closerange
+
+    def observed_exit(status: int) -> None:
+        recorder.finish()
+        really_exit(status)
+
+    def observed_closerange(first: int, last: int) -> None:
+        really_close(first, min(last, recorder.fd))
+        really_close(max(first, recorder.fd + 1), last)
+
+    def terminated(number: int, _: object) -> None:
+        recorder.finish()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    os._exit = observed_exit  # type: ignore[assignment]
+    os.closerange = observed_closerange
+    signal.signal(signal.SIGTERM, terminated)  # unless the program has a way of its own
+
+
 # The program
 
 
@@ -438,13 +469,7 @@ def main() -> None:
     replace_threads()
     atexit.register(recorder.finish)
     os.register_at_fork(after_in_child=recorder.abandon)
-    really_exit = os._exit
-
-    def observed_exit(status: int) -> None:
-        recorder.finish()
-        really_exit(status)
-
-    os._exit = observed_exit  # type: ignore[assignment]
+    replace_ends()
     run(command)
 
 

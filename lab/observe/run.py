@@ -27,7 +27,7 @@ def observed(command: Sequence[str], file: Path) -> list[str]:
 
     Raises NotPython unless it is `python SCRIPT ...` or `python -m MODULE ...`.
     """
-    python, *words = command
+    python, *words = command or [""]
     known = bool(words) and (words[0] == "-m" or not words[0].startswith("-"))
     if "python" not in Path(python).name or not known:
         raise NotPython(f"only `python SCRIPT` or `python -m MODULE`, not `{' '.join(command)}`")
@@ -83,5 +83,7 @@ def conversation(
     """Observe a server from its start to its end, with so many of the real client's talks."""
     with watched(command, foreign) as session:
         problems = session.talk(count, pace)
+        if how := session.server.ended():
+            problems += (f"the server: {how}",)
         session.server.stop()
         return replace(session.recording(), problems=problems)

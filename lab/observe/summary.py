@@ -100,6 +100,19 @@ def ran(recording: Recording, thread: int, begun: float, ended: float) -> float:
     return max(event.cpu_at + event.cpu for event in mine) - min(event.cpu_at for event in mine)
 
 
+def per_request(found: Summary) -> str:
+    """Say what each packet that came in has cost."""
+    if not found.requests:
+        return "no packet came in, as far as is seen: what other processes do is not"
+    calls, wasted, woken = (
+        number / found.requests for number in (found.calls, found.wasted, found.woken)
+    )
+    return (
+        f"{found.requests} packets came in; for each of them there were {calls:.1f} calls,"
+        f" {wasted:.1f} of them in vain (EAGAIN), and a sleeping thread was woken {woken:.1f} times"
+    )
+
+
 def text(recording: Recording) -> str:
     """Write the summary for a terminal."""
     found = summary(recording)
@@ -108,13 +121,10 @@ def text(recording: Recording) -> str:
         share = kind.slept / found.lived if found.lived else 0.0
         wasted = f"{kind.wasted}" if kind.wasted else ""
         table.append([name, f"{kind.calls}", wasted, f"{kind.slept:.3f} s", f"{share:.1%}"])
-    each = max(found.requests, 1)
     lines = [
         aligned(table),
         "",
-        f"{found.requests} packets came in; for each of them there were"
-        f" {found.calls / each:.1f} calls, {found.wasted / each:.1f} of them in vain (EAGAIN),"
-        f" and a sleeping thread was woken {found.woken / each:.1f} times",
+        per_request(found),
         f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
         f" {found.seconds:.2f} s",
     ]
