@@ -11,6 +11,7 @@ import pytest
 
 from lab import servers, timeline
 from lab.check.sockets import clients, expect, settle
+from lab.claims.step1 import served_at_once
 from lab.observe import run, summary, trace
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.observe.run import NotPython
@@ -48,22 +49,9 @@ def idling(step: str, count: int, seconds: float) -> list[Event]:
 # What a step does
 
 
-def accepts_while_it_serves(recording: Recording) -> bool:
-    """Whether a client is accepted between the coming and the leaving of another."""
-    served = 0
-    for event in recording.of(SERVER, "accept", "close"):
-        if event.client and event.call == "close":
-            served -= 1
-        elif event.result and event.call == "accept":
-            served += 1
-            if served > 1:
-                return True
-    return False
-
-
 def test_steps_1_and_3_never_accept_while_they_serve(talked: tuple[str, Recording]) -> None:
     step, recording = talked
-    assert accepts_while_it_serves(recording) == (step not in (SEQUENTIAL, BLOCKING))
+    assert (served_at_once(recording) > 1) == (step not in (SEQUENTIAL, BLOCKING))
 
 
 def test_who_waits_in_the_backlog_is_seen_from_the_client(talked: tuple[str, Recording]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from lab import edges, primes, processes, servers
 from lab.bench.contestants import THREADS
+from lab.bench.load import greeted
 from lab.check.sockets import (
     busy,
     clients,
@@ -179,12 +180,9 @@ def eight_megabytes(sizes: Sizes) -> Finding:
     uses.
     """
     count = sizes.pick(200, 1000)
-    with THREADS.start() as server, clients(server, 1) as (one,):
-        expect(one, b"*")
+    with THREADS.start() as server, greeted(server, 1):
         resident, virtual = server.memory(), processes.virtual_bytes(server.pid)
-        with clients(server, count) as socks:
-            for sock in socks:
-                expect(sock, b"*")
+        with greeted(server, count):
             resident = (server.memory() - resident) / count
             virtual = (processes.virtual_bytes(server.pid) - virtual) / count
             server.stop()

@@ -4,7 +4,7 @@ import time
 
 from lab import servers
 from lab.bench import contestants, workloads
-from lab.check.sockets import clients, expect
+from lab.bench.load import greeted
 from lab.claims.claim import Curves, Finding, Sizes, claim, found, started
 from lab.claims.talks import elapsed
 from lab.observe import run
@@ -17,9 +17,7 @@ def silent(count: int, seconds: float) -> Recording:
     """Record step 4 while so many clients are there and say nothing."""
     with run.watched(run.step_command(POLLING, "--quiet")) as session:
         session.server.patience = 60
-        with clients(session.server, count) as socks:
-            for sock in socks:
-                expect(sock, b"*")
+        with greeted(session.server, count):
             time.sleep(seconds)
             session.server.stop()
         return session.recording()

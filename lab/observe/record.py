@@ -1,7 +1,7 @@
 """What was recorded of a server and of its clients, on one time axis."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,8 @@ def read(files: dict[str, Path]) -> Recording:
     return Recording(events, lines, zero, costs[0] if costs else None)
 
 
-def named(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Say of every line which client it is about."""
+def named(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines, with the client that each is about."""
     connecting: dict[tuple[str, int], dict[str, Any]] = {}
     found = []
     for line in lines:
@@ -123,7 +123,7 @@ def named(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         elif line["client"] and where in connecting:  # known only since it was connected
             connecting.pop(where)["client"] = line["client"]
         found.append(line)
-    yield from found
+    return found
 
 
 def event(line: dict[str, Any], last: float) -> Event:
