@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 
-from lab import edges, pages, primes, race, scale, timeline
+from lab import edges, primes, race, scale
 from lab.bench import command as bench
 from lab.check import command as check
 from lab.claims import command as claims
 from lab.observe import command as observe
+from lab.observe import timeline
+from lab.pages import command as pages
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from common import descriptors, serving
-from lab import servers
+from lab.harness import servers
 from step6_epoll_kqueue import server as step6
 
 RECV_SIZE = 1024

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import date
 
 from common import serving
-from lab import servers
+from lab.harness import servers
 from step7_event_loop_threadpool.prime_server import is_prime
 
 SERVER = servers.ROOT / "step7_event_loop_threadpool" / "prime_server.py"

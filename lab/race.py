@@ -8,7 +8,7 @@ import time
 
 import simple_client
 from common import descriptors
-from lab import processes, servers
+from lab.harness import processes, servers
 
 MARKS = {
     simple_client.WAITING: ".",

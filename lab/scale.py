@@ -17,7 +17,7 @@ from typing import Any
 
 import simple_client
 from common import descriptors, serving
-from lab import processes, servers
+from lab.harness import processes, servers
 
 REQUESTS = 1000
 STEPS = ("step5_select", "step6_epoll_kqueue")

@@ -1,12 +1,11 @@
-"""What only servers of ours have to do, and how the lab's commands are run."""
+"""What only servers of ours have to do."""
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 
-from lab.check.sockets import clients, expect, settle
-from lab.servers import END, ROOT, Server
+from lab.harness.clients import clients, expect, settle
+from lab.harness.servers import END, Server
 
 Check = Callable[[Server], None]
 
@@ -34,22 +33,3 @@ def ends_on_sigterm(server: Server) -> None:
 def ends_on_ctrl_c(server: Server) -> None:
     """Ctrl-C, which is SIGINT, ends it."""
     ends_on(server, signal.SIGINT)
-
-
-def lab(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of the lab to its end; return its status and what it printed."""
-    return subprocess.run(
-        [sys.executable, "-m", "lab", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-
-
-def lab_prints(*words: str) -> str:
-    """Run a command of the lab to its end, which has to be good; return what it prints."""
-    done = lab(*words)
-    done.check_returncode()
-    return done.stdout

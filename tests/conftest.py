@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from common import descriptors
-from lab import processes, servers
 from lab.check import limits
+from lab.harness import processes, servers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import simple_client
-from lab import servers
-from lab.check.sockets import owed
-from lab.servers import ROOT, Server
+from lab.harness import servers
+from lab.harness.clients import owed
+from lab.harness.servers import ROOT, Server
 
 CLIENT = str(ROOT / "simple_client.py")
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
@@ -193,7 +193,7 @@ def test_what_is_wrong_is_said(
 
 @pytest.mark.parametrize("bug", ["echoes_unchanged", "careless_send", "dies_of_a_reset"])
 def test_the_status_is_that_of_the_replies(bug: str) -> None:
-    with Server([sys.executable, str(ROOT / "tests" / "planted"), bug]) as server:
+    with Server([sys.executable, str(ROOT / "lab" / "broken"), bug]) as server:
         done = run(server.host, str(server.port), "--pace", "0.01")
     assert done.returncode == (1 if bug == "echoes_unchanged" else 0)
     assert ("wrong: got " in done.stderr) is (bug == "echoes_unchanged")

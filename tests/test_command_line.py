@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from common import serving
-from lab import servers
-from lab.check import sockets
-from lab.servers import ROOT, STEPS, Server
+from lab.harness import clients, servers
+from lab.harness.servers import ROOT, STEPS, Server, has_ipv6
 
 SCRIPTS = [str(ROOT / step / "server.py") for step in STEPS]
 
@@ -57,22 +56,14 @@ def test_runs_from_anywhere_isolated_and_uninstalled(script: str, tmp_path: Path
     command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(tmp_path)]
     with Server([*command, sys.executable, "-I", script, "0"]) as server:
         assert server.host == "127.0.0.1"  # unless told otherwise
-        sockets.serves(server)
-
-
-def has_ipv6() -> bool:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
+        clients.serves(server)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_serves_on_ipv6(step: str) -> None:
     with servers.start(step, "--host", "::1") as server:
         assert server.host == "::1"
-        sockets.serves(server)
+        clients.serves(server)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -123,17 +114,17 @@ def test_an_interval_that_is_none(interval: str) -> None:
 
 def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
     with servers.start(step) as server, server.connect() as sock:
-        assert sockets.exactly(sock, 1) == b"*"
+        assert clients.exactly(sock, 1) == b"*"
         assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
-        assert sockets.to_the_end(sock) == b""
+        assert clients.to_the_end(sock) == b""
     with Server([sys.executable, str(ROOT / step / "server.py"), str(server.port)]) as again:
-        sockets.serves(again)
+        clients.serves(again)
 
 
 def test_ends_while_it_is_busy(step: str) -> None:
     """A server that does not get rid of what it owes ends all the same."""
     with servers.start(step, "--quiet") as server, server.connect() as sock:
-        sockets.send_until_stuck(sock, b"^" + b"a" * (32 * sockets.MiB))
+        clients.send_until_stuck(sock, b"^" + b"a" * (32 * clients.MiB))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(servers.END) == 0
         assert server.log() == ""
@@ -182,7 +173,7 @@ def test_logs_who_comes_and_goes(step: str) -> None:
             peer = serving.peer_name(sock.getsockname())
             sock.sendall(b"^abc$de")
             sock.shutdown(socket.SHUT_WR)
-            assert sockets.to_the_end(sock) == b"*bcd"
+            assert clients.to_the_end(sock) == b"*bcd"
         lines = logged(server, "disconnected").splitlines()
     came = lines.index(f"peer {peer} connected")
     went = lines.index(f"peer {peer} disconnected (7 bytes in, 4 bytes out)")
@@ -192,17 +183,17 @@ def test_logs_who_comes_and_goes(step: str) -> None:
 def test_logs_why_a_client_failed(step: str) -> None:
     with servers.start(step) as server:
         sock = server.connect()
-        assert sockets.exactly(sock, 1) == b"*"
+        assert clients.exactly(sock, 1) == b"*"
         sock.sendall(b"x")
-        sockets.settle(server)
-        sockets.reset(sock)
+        clients.settle(server)
+        clients.reset(sock)
         log = logged(server, "disconnected")
     assert "disconnected: Connection reset by peer (1 bytes in, 1 bytes out)\n" in log
 
 
 def test_quiet_logs_nothing_but_trouble(step: str) -> None:
     with servers.start(step, "--quiet") as server:
-        sockets.serves(server)
+        clients.serves(server)
         assert server.stop() == 0
         assert server.log() == ""
 
@@ -210,8 +201,8 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
 def test_raises_its_limit_on_descriptors_and_says_so() -> None:
     script = str(ROOT / "step6_epoll_kqueue" / "server.py")
     limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable, script, "0"]
-    with Server(limited) as server, sockets.clients(server, 100) as socks:
-        assert [sockets.exactly(sock, 1) for sock in socks] == [b"*"] * 100
+    with Server(limited) as server, clients.clients(server, 100) as socks:
+        assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 100
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -264,10 +255,10 @@ def log_of(step: str, *arguments: str, until: str) -> list[str]:
     """Have one client pause, send six bytes and leave; return the log, `until` and all."""
     with servers.start(step, *arguments) as server:
         with server.connect() as sock:
-            assert sockets.exactly(sock, 1) == b"*"
+            assert clients.exactly(sock, 1) == b"*"
             time.sleep(0.1)  # the client thinks, so that the server has to wait
             sock.sendall(b"^what$")
-            assert sockets.exactly(sock, 4) == b"xibu"
+            assert clients.exactly(sock, 4) == b"xibu"
         logged(server, until)
         server.stop()
         return server.log().splitlines()
@@ -292,17 +283,17 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
     """The threads are named after their clients."""
     script = str(ROOT / "step2_thread_per_client" / "server.py")
     with Server([sys.executable, "-c", FEW_THREADS, script, "0"]) as server:
-        with sockets.clients(server, 3) as socks:
+        with clients.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
-            assert [sockets.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
+            assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
             socks[0].sendall(b"^a$")
-            assert sockets.exactly(socks[0], 1) == b"b"
+            assert clients.exactly(socks[0], 1) == b"b"
             log = logged(server, f"peer {peers[2]} refused: can't start new thread\n")
             assert [f"thread {peer}\n" in log for peer in peers] == [True, True, False]
         logged(server, f"peer {peers[0]} disconnected")
         logged(server, f"peer {peers[1]} disconnected")
-        sockets.settle(server)
-        sockets.serves(server)
+        clients.settle(server)
+        clients.serves(server)
 
 
 def test_step3_narrates_each_call() -> None:
@@ -332,7 +323,7 @@ def test_step3_narrates_each_call() -> None:
 
 def test_step3_once_ends_when_the_first_client_has_left() -> None:
     with servers.start("step3_blocking", "--once") as server:
-        sockets.conversation(server, b"^abc$")
+        clients.conversation(server, b"^abc$")
         assert server.process.wait(server.patience) == 0
 
 
@@ -360,11 +351,11 @@ def test_step4_tells_how_many_calls_were_in_vain() -> None:
 
 def test_step5_refuses_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
-        with sockets.clients(server, 1100) as socks:
-            ends = [sockets.exactly(sock, 1) for sock in socks]
+        with clients.clients(server, 1100) as socks:
+            ends = [clients.exactly(sock, 1) for sock in socks]
             socks[0].sendall(b"^a$")
-            assert sockets.exactly(socks[0], 1) == b"b", "the others notice"
-        sockets.serves(server)
+            assert clients.exactly(socks[0], 1) == b"b", "the others notice"
+        clients.serves(server)
         server.stop()
         refused = server.log().count("refused: filedescriptor out of range in select()")
     assert ends.count(b"") == refused

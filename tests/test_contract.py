@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from lab import servers
 from lab.check import limits
 from lab.check.rungs import CHECKS
-from lab.check.sockets import busy, clients
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
-from lab.servers import ROOT, Server
+from lab.harness import servers
+from lab.harness.clients import busy, clients
+from lab.harness.servers import ROOT, Server
 from tests import checks
 
 MATRIX = [check for check in CHECKS.values() if not check.asked_for]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from common.framing import Framing
-from lab.check.sockets import owed
+from lab.harness.clients import owed
 
 CASES = [
     b"",

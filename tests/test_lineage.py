@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from lab.excerpts import PARENTS, definitions, difference, source
-from lab.servers import ROOT, STEPS
+from lab.harness.servers import ROOT, STEPS
+from lab.pages.excerpts import PARENTS, definitions, difference, source
 
 
 class Edge(NamedTuple):

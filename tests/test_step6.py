@@ -18,10 +18,12 @@ from importlib.util import find_spec
 import pytest
 
 from common import descriptors
-from lab import edges, processes, servers
-from lab.check import leaving, sockets, talk
+from lab import edges
+from lab.check import leaving, talk
 from lab.check.suite import Check
-from lab.servers import ROOT, Server
+from lab.harness import clients, processes, servers
+from lab.harness.servers import ROOT, Server
+from lab.tests.commands import lab_prints
 from step6_epoll_kqueue.server import READ, Client, EdgePoller, Epoll, Key, Kqueue, Poller
 from tests import checks, kqueue_model
 from tests.test_contract import MATRIX, check_as_declared, named
@@ -57,23 +59,23 @@ def test_contract(check: Check, server: Server) -> None:
 
 
 def test_two_hundred_clients(server: Server) -> None:
-    with sockets.clients(server, 200) as socks:
+    with clients.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
-        assert [sockets.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
+        assert [clients.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
 
 
 def test_data_and_its_end_at_once(server: Server) -> None:
     """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
     with server.connect() as sock:
-        assert sockets.exactly(sock, 1) == b"*"
+        assert clients.exactly(sock, 1) == b"*"
         os.kill(server.pid, signal.SIGSTOP)
         try:
             sock.sendall(b"^" + b"a" * 200_000)  # takes several calls of recv
             sock.shutdown(socket.SHUT_WR)
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert sockets.to_the_end(sock) == b"b" * 200_000
+        assert clients.to_the_end(sock) == b"b" * 200_000
 
 
 def test_partial_sends(command: list[str]) -> None:
@@ -81,7 +83,7 @@ def test_partial_sends(command: list[str]) -> None:
     at = command.index(STEP6[0])
     honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
     with Server([*command[:at], *honest, *command[at:]]) as server:
-        sockets.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+        clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
         talk.cuts.run(server)
         leaving.resets.run(server)
 
@@ -100,21 +102,21 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
     half = min(2000, (limit - 200) // 2)
     with servers.start("step6_epoll_kqueue", "--quiet") as server:
         memory = [processes.resident_bytes(server.pid)]
-        with sockets.clients(server, half) as first:
-            assert sockets.exactly(first[-1], 1) == b"*"  # all before it are there
+        with clients.clients(server, half) as first:
+            assert clients.exactly(first[-1], 1) == b"*"  # all before it are there
             memory.append(processes.resident_bytes(server.pid))
-            with sockets.clients(server, half) as second:
-                assert sockets.exactly(second[-1], 1) == b"*"
+            with clients.clients(server, half) as second:
+                assert clients.exactly(second[-1], 1) == b"*"
                 memory.append(processes.resident_bytes(server.pid))
                 for sock in first[1::100] + second[1::100]:
                     sock.sendall(b"^a")
-                    assert sockets.exactly(sock, 2) == b"*b"
+                    assert clients.exactly(sock, 2) == b"*b"
     assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 
 
 def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6() -> None:
-    printed = checks.lab_prints("scale", "-n", "901")
+    printed = lab_prints("scale", "-n", "901")
     rows = [line.split() for line in printed.splitlines()[1:]]
     found = {(row[0], int(row[1])): [float(cell) for cell in row[3:7]] for row in rows}
     for (step, idle), (handed, changes, returned, _) in found.items():
@@ -131,7 +133,7 @@ def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6
 
 
 def test_the_page_shows_what_edges_prints() -> None:
-    printed = checks.lab_prints("edges")
+    printed = lab_prints("edges")
     if sys.platform == "linux":
         assert printed.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
     (_, back, lost), (_, greeted, ignored) = (

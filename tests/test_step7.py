@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from lab import processes, servers
-from lab.check import sockets
 from lab.check.suite import Check
-from lab.servers import ROOT, Server
+from lab.harness import clients, processes, servers
+from lab.harness.servers import ROOT, Server
+from lab.tests.commands import lab_prints
 from step7_event_loop_threadpool import files
 from step7_event_loop_threadpool.eventloop import Loop
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
@@ -44,7 +44,7 @@ def said(server: Server, *pieces: bytes) -> bytes:
             sock.sendall(piece)
             time.sleep(0.01)
         sock.shutdown(socket.SHUT_WR)
-        return sockets.to_the_end(sock)
+        return clients.to_the_end(sock)
 
 
 # The timer
@@ -128,7 +128,7 @@ def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
     for _ in range(3):
         with primes.connect() as sock:
             sock.sendall(b"1000000000039\n" * 2)
-            sockets.reset(sock)
+            clients.reset(sock)
     assert said(primes, b"7\n") == b"prime\n"
 
 
@@ -142,12 +142,12 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
             server.connect() as other,
         ):
             other.sendall(b"7\n")
-            assert sockets.exactly(other, 6) == b"prime\n"
+            assert clients.exactly(other, 6) == b"prime\n"
             worker.sendall(b"%d\n" % LONG)
             time.sleep(0.2)  # it is at work
             worker.setblocking(False)
             other.sendall(b"7\n")
-            assert sockets.exactly(other, 6) == b"prime\n"
+            assert clients.exactly(other, 6) == b"prime\n"
             try:
                 meanwhile[place] = not worker.recv(10)
             except BlockingIOError:
@@ -197,14 +197,14 @@ def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
     arguments = ("--work", "processes", "--pool-size", "1")
     with start("prime_server.py", *arguments) as server, server.connect() as sock:
         sock.sendall(b"7\n")
-        assert sockets.exactly(sock, 6) == b"prime\n"
+        assert clients.exactly(sock, 6) == b"prime\n"
         sock.sendall(b"%d\n" % LONG)
         time.sleep(0.1)  # it is at work
         for pid in processes.children(server.pid):
             os.kill(pid, signal.SIGKILL)
-        assert sockets.exactly(sock, 25) == b"error: BrokenProcessPool\n"
+        assert clients.exactly(sock, 25) == b"error: BrokenProcessPool\n"
         sock.sendall(b"7\n")
-        assert sockets.exactly(sock, 6) == b"prime\n"
+        assert clients.exactly(sock, 6) == b"prime\n"
 
 
 @pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
@@ -216,7 +216,7 @@ def test_an_option_that_is_none(option: str) -> None:
 
 
 def test_the_lab_measures_who_notices() -> None:
-    printed = checks.lab_prints("primes", "--seconds", "0.5")
+    printed = lab_prints("primes", "--seconds", "0.5")
     rows = {line.split()[0]: line.split() for line in printed.splitlines()}
     medians = {place: float(rows[place][4]) for place in PLACES}
     assert medians["inline"] > 5 * medians["threads"]
@@ -282,10 +282,10 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
     before = processes.resident_bytes(file_server.pid)
     with file_server.connect() as sock:
         sock.sendall(b"big\n")
-        assert sockets.exactly(sock, 3) == b"ok\n"
-        sockets.settle(file_server)
+        assert clients.exactly(sock, 3) == b"ok\n"
+        clients.settle(file_server)
         middle = processes.resident_bytes(file_server.pid)
-        assert sockets.to_the_end(sock) == whole
+        assert clients.to_the_end(sock) == whole
     after = processes.resident_bytes(file_server.pid)
     assert max(middle, after) - before < len(whole) / 4
 
@@ -298,18 +298,18 @@ def test_others_are_served_while_a_slow_disk_holds_a_worker(
         for _ in range(20):
             assert said(file_server, b"short\n") == b"ok\nshort\n"
         (folder / "slow").write_bytes(b"at last\n")  # opens it, which lets the worker go on
-        assert sockets.to_the_end(waiting) == b"ok\nat last\n"
+        assert clients.to_the_end(waiting) == b"ok\nat last\n"
 
 
 def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
     for _ in range(5):
         with file_server.connect() as sock:
             sock.sendall(b"big\n")
-            assert sockets.exactly(sock, 3) == b"ok\n"
-            sockets.reset(sock)
+            assert clients.exactly(sock, 3) == b"ok\n"
+            clients.reset(sock)
     assert said(file_server, b"short\n") == b"ok\nshort\n"
     if sys.platform == "linux":
-        sockets.settle(file_server)
+        clients.settle(file_server)
         descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
         assert folder / "big" not in [path.readlink() for path in descriptors]
 

@@ -2,9 +2,10 @@
 
 import sys
 
-from lab.check import leaving, sockets, talk
-from lab.check.suite import Failed
-from lab.servers import ROOT, Server
+from lab.check import leaving, talk
+from lab.harness import clients
+from lab.harness.clients import Failed
+from lab.harness.servers import ROOT, Server
 
 
 def test_a_stingy_kernel(step: str) -> None:
@@ -12,7 +13,7 @@ def test_a_stingy_kernel(step: str) -> None:
     command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
     with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:
         for _ in range(2):
-            sockets.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
+            clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
             talk.cuts.run(server)
             leaving.resets.run(server)
         assert "cannot accept: stingy" in server.log()
@@ -21,11 +22,11 @@ def test_a_stingy_kernel(step: str) -> None:
 
 def test_the_stingy_socket_is_used() -> None:
     """A server that does not look at what `send` returns fails here."""
-    careless = ROOT / "tests" / "planted"
+    careless = ROOT / "lab" / "broken"
     command = [sys.executable, str(ROOT / "tests" / "stingy.py"), str(careless)]
     with Server([*command, "careless_send"], patience=0.5) as server:
         try:
-            sockets.conversation(server, b"^abc$")
+            clients.conversation(server, b"^abc$")
         except Failed:
             return
     raise AssertionError("no byte was lost")

@@ -10,9 +10,9 @@ import time
 import pytest
 
 import simple_client
-from lab import servers
 from lab.check import limits
-from lab.servers import ROOT, Server
+from lab.harness import servers
+from lab.harness.servers import ROOT, Server
 
 COUNT = 5
 PACE = 0.06
@@ -47,7 +47,7 @@ def test_elapsed(step: str, server: Server) -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("one_at_a_time", True), ("right", False)])
 def test_the_planted_ones_are_told_apart(name: str, expected: bool) -> None:
-    with Server([sys.executable, str(ROOT / "tests" / "planted"), name]) as server:
+    with Server([sys.executable, str(ROOT / "lab" / "broken"), name]) as server:
         found = ratio(server)
     assert one_after_the_other(found) is expected
     assert side_by_side(found) is not expected

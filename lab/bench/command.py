@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common import descriptors
-from lab import arguments
 from lab.bench import contestants, plan, report, results
 from lab.bench.plan import Case
 from lab.bench.workloads import on_core
+from lab.show import arguments
 
 SECONDS = 0.5
 QUICK_SECONDS = 0.3

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.servers import ROOT, STEPS, Server
+from lab.harness.servers import ROOT, STEPS, Server
 
 OURS, PEER, LIMIT = "ours", "peer", "limit"
 

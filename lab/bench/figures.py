@@ -8,7 +8,7 @@ from lab.bench import workloads as w
 from lab.bench.contestants import Contestant
 from lab.bench.results import Results
 from lab.bench.workloads import Point, Workload
-from lab.tables import markdown
+from lab.show.tables import markdown
 
 
 class Written:

@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.check.sockets import clients, expect, shown
-from lab.check.suite import Failed
-from lab.servers import Endpoint
+from lab.harness.clients import Failed, clients, expect, shown
+from lab.harness.servers import Endpoint
 
 PIECE = 256 * 1024
 """Bytes to ask of one `recv`."""

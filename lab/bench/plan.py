@@ -8,8 +8,8 @@ from lab.bench import contestants as c
 from lab.bench import workloads as w
 from lab.bench.contestants import Contestant
 from lab.bench.workloads import Figures, KiB, MiB, Point, Workload
-from lab.check.suite import Failed
-from lab.servers import ServerError
+from lab.harness.clients import Failed
+from lab.harness.servers import ServerError
 
 
 @dataclass

@@ -13,7 +13,7 @@ from lab.bench import contestants as c
 from lab.bench import workloads as w
 from lab.bench.results import Results
 from lab.bench.workloads import Point, Workload
-from lab.pictures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, save
+from lab.show.pictures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, save
 
 COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
 LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}

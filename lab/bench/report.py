@@ -6,7 +6,7 @@ from statistics import median
 from lab.bench import workloads as w
 from lab.bench.results import TARGETS, Results
 from lab.bench.workloads import Point, Workload
-from lab.tables import aligned
+from lab.show.tables import aligned
 
 MICRO, MILLI = 1e6, 1e3
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from lab import about
 from lab.bench import contestants as c
 from lab.bench import workloads as w
 from lab.bench.contestants import Contestant
 from lab.bench.plan import Case
 from lab.bench.workloads import Figures, Point, Workload
+from lab.show import about
 
 METHOD = (
     "Each measurement starts one server, alone on one core, with the load on another. Each round"

@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.framing import Framing
-from lab.about import CORES
 from lab.bench.contestants import Contestant
 from lab.bench.load import Crowd, Traffic, greeted
-from lab.check.sockets import busy, clients, expect, letters, owed
-from lab.servers import Server
+from lab.harness.clients import busy, clients, expect, letters, owed
+from lab.harness.servers import Server
+from lab.show.about import CORES
 
 BUSY = 50
 """Clients that talk beside the idle ones."""

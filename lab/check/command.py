@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import simple_client
-from lab import servers
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
 from lab.check.suite import NOT_GREETED, Check, verdicts
-from lab.servers import Endpoint
+from lab.harness import servers
+from lab.harness.servers import Endpoint
 
 EXAMPLES = """examples:
   python -m lab check step5_select

@@ -2,21 +2,21 @@
 
 import contextlib
 
-from lab.check.sockets import (
+from lab.check.suite import check, fresh
+from lab.harness.clients import (
     MiB,
     busy,
     clients,
     expect,
-    fresh,
     greeted,
     idle_clients,
+    must,
     reset,
     room_for,
     send_until_stuck,
     settle,
 )
-from lab.check.suite import check, must
-from lab.servers import Endpoint, NotMeasured
+from lab.harness.servers import Endpoint, NotMeasured
 
 IDLE_SHARE = 0.015
 """Of a core, that a server may use while nobody says anything."""

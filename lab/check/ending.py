@@ -5,9 +5,9 @@ import math
 import socket
 import time
 
-from lab.check.sockets import clients, expect, greeted, serves, settle
-from lab.check.suite import Failed, check, must
-from lab.servers import END, Endpoint
+from lab.check.suite import check
+from lab.harness.clients import Failed, clients, expect, greeted, must, serves, settle
+from lab.harness.servers import END, Endpoint
 
 
 @check("step3_blocking", alone=True)

@@ -1,17 +1,18 @@
 """The second rung: clients leave as they like, and nobody else is harmed."""
 
-from lab.check.sockets import (
+from lab.check.suite import check
+from lab.harness.clients import (
     MiB,
     busy,
     expect,
     greeted,
+    must,
     reset,
     send_until_stuck,
     serves,
     settle,
 )
-from lab.check.suite import check, must
-from lab.servers import Endpoint, NotMeasured
+from lab.harness.servers import Endpoint, NotMeasured
 
 TIMES = 20
 

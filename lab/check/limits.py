@@ -4,7 +4,7 @@ The tests assert it both ways, so that a step which could after all would be not
 """
 
 from lab.check.suite import Check
-from lab.servers import STEPS
+from lab.harness.servers import STEPS
 
 _ONE_AT_A_TIME = "serves one client at a time"
 _SERIAL = dict.fromkeys(("step1_sequential", "step3_blocking"), _ONE_AT_A_TIME)

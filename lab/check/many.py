@@ -4,9 +4,9 @@ import select
 import socket
 
 from lab.check.prompt import answer_time
-from lab.check.sockets import busy, clients, expect, fresh, greeted, idle_clients, room_for, serves
-from lab.check.suite import check, must
-from lab.servers import Endpoint
+from lab.check.suite import check, fresh
+from lab.harness.clients import busy, clients, expect, greeted, idle_clients, must, room_for, serves
+from lab.harness.servers import Endpoint
 
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""

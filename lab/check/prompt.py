@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 
-from lab.check.sockets import exactly, greeted
-from lab.check.suite import Failed, check, must
-from lab.servers import Endpoint
+from lab.check.suite import check
+from lab.harness.clients import Failed, exactly, greeted, must
+from lab.harness.servers import Endpoint
 
 # How many may connect at once. Beyond Linux a backlog holds but 128, however long
 # it was asked to be, and a server that serves one client at a time fills it.

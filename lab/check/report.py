@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict
-from lab.servers import ROOT
+from lab.harness.servers import ROOT
 
 INDENT = " " * 10
 """Under a verdict, where there is more to say."""

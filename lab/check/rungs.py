@@ -9,3 +9,6 @@ CHECKS = {
     check.name: check for rung in RUNGS for check in vars(rung).values() if isinstance(check, Check)
 }
 """Every check by its name."""
+
+MATRIX = [check for check in CHECKS.values() if not check.asked_for]
+"""Those that are not left out."""

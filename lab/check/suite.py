@@ -7,26 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from common import descriptors
-from lab.servers import Endpoint, NotMeasured, ServerError
+from lab.harness.clients import Failed
+from lab.harness.servers import Endpoint, NotMeasured, Server, ServerError
 
 HELD, FAILED, NOT_MEASURED = "held", "failed", "not measured"
-
-
-class Failed(Exception):  # noqa: N818, it is a verdict
-    """What a check is about does not hold; the message says what was seen.
-
-    `advice` says what to do, where that is not what the check is about.
-    """
-
-    def __init__(self, seen: str, advice: str = "") -> None:
-        super().__init__(seen)
-        self.advice = advice
-
-
-def must(holds: bool, otherwise: str) -> None:
-    """Fail, saying what was seen, unless it holds."""
-    if not holds:
-        raise Failed(otherwise)
 
 
 @dataclass(frozen=True)
@@ -95,6 +79,18 @@ DIED = (
 )
 
 NOT_GREETED = "it begins with the `*`, see `ack`"
+
+
+@contextlib.contextmanager
+def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
+    """Start one more server of the kind; if anything fails because it ended, say so."""
+    with server.another(limit=limit, taken=taken) as own:
+        try:
+            yield own
+        except (Failed, OSError):
+            if end := own.ended(0.5):  # it may be about to
+                raise Failed(end, DIED) from None
+            raise
 
 
 def judge(one: Check, server: Endpoint) -> Verdict:

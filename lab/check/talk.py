@@ -4,7 +4,8 @@ import random
 import socket
 import time
 
-from lab.check.sockets import (
+from lab.check.suite import check
+from lab.harness.clients import (
     MiB,
     compare,
     conversation,
@@ -16,8 +17,7 @@ from lab.check.sockets import (
     send_until_stuck,
     to_the_end,
 )
-from lab.check.suite import check
-from lab.servers import Endpoint
+from lab.harness.servers import Endpoint
 
 LATE = 64
 """MiB for a reader that starts late."""

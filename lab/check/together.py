@@ -6,9 +6,9 @@ import socket
 import time
 
 import simple_client
-from lab.check.sockets import MiB, clients, expect, greeted, send_until_stuck
-from lab.check.suite import Failed, check, must
-from lab.servers import Endpoint
+from lab.check.suite import check
+from lab.harness.clients import Failed, MiB, clients, expect, greeted, must, send_until_stuck
+from lab.harness.servers import Endpoint
 
 PACE = 0.06
 """The client's pauses, as a part of those in the notes: 0.13 s a conversation."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import servers
+from lab.harness import servers
 from lab.observe.record import Recording
 
 HOLDS, WITHIN, NOT_HERE = "holds", "holds within limits", "does not hold here"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from common import descriptors
-from lab import about, arguments, servers
-from lab.check.suite import Failed
 from lab.claims.claim import CLAIMS, NOT_MEASURED, Claim, Finding, Sizes
+from lab.harness import servers
+from lab.harness.clients import Failed
+from lab.show import about, arguments
 
 for name in (*(f"step{number}" for number in range(1, 8)), "questions"):
     importlib.import_module(f"lab.claims.{name}")  # which registers its claims
@@ -85,8 +86,9 @@ def draw(claim: Claim, finding: Finding, folder: Path) -> None:
     """Draw what a finding has to show, if it has: wants matplotlib."""
     if not finding.curves and not finding.recordings:
         return
-    from lab import pictures, timeline
     from lab.claims import plots
+    from lab.observe import timeline
+    from lab.show import pictures
 
     file = folder / f"{claim.key}.svg"
     if finding.recordings:

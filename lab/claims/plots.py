@@ -5,7 +5,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from lab.claims.claim import Curves
-from lab.pictures import BLUE, GREEN, ORANGE, PINK, RED
+from lab.show.pictures import BLUE, GREEN, ORANGE, PINK, RED
 
 STYLES = tuple(zip((RED, BLUE, GREEN, ORANGE, PINK), "os^Dv", strict=True))
 

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from lab import edges, primes, processes, servers
+from lab import edges, primes
 from lab.bench.contestants import THREADS
 from lab.bench.load import greeted
-from lab.check.sockets import (
+from lab.broken import variants
+from lab.claims.claim import WITHIN, Finding, Sizes, claim, found, started
+from lab.harness import processes, servers
+from lab.harness.clients import (
     busy,
     clients,
     exactly,
@@ -27,9 +30,7 @@ from lab.check.sockets import (
     send_until_stuck,
     to_the_end,
 )
-from lab.claims import variants
-from lab.claims.claim import WITHIN, Finding, Sizes, claim, found, started
-from lab.servers import NotMeasured, Server, ServerError
+from lab.harness.servers import NotMeasured, Server, ServerError, has_ipv6
 from step7_event_loop_threadpool.eventloop import Loop
 
 MiB = 1 << 20
@@ -317,7 +318,7 @@ def address_in_use(sizes: Sizes) -> Finding:
 def started_again(name: str = "") -> str:
     """Run a server, end it while a client is there, and say what the next one on its port does."""
     step = str(servers.ROOT / servers.STEPS[0] / "server.py")
-    words = ["-m", "lab.claims.variants", name] if name else [step]
+    words = ["-m", "lab.broken.variants", name] if name else [step]
     with Server([sys.executable, *words, "0"]) as first, first.connect() as sock:
         expect(sock, b"*")
         port = first.port
@@ -350,13 +351,6 @@ def which_localhost(sizes: Sizes) -> Finding:
         f" {other}"
     )
     return found(other == "refused", measured)
-
-
-def has_ipv6() -> bool:
-    """Return whether one can listen on ::1 here."""
-    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        return True
-    return False
 
 
 @claim("Q14", step=7)

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from lab import servers
 from lab.claims.claim import Finding, Sizes, claim, found, started
-from lab.claims.talks import elapsed, script, talks
+from lab.harness import servers
+from lab.harness.talks import elapsed, script, talks
 from lab.observe import run
 from lab.observe.record import SERVER, Recording
 

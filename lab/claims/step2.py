@@ -5,16 +5,16 @@ import statistics
 import time
 from pathlib import Path
 
-from lab import processes, servers
 from lab.bench import contestants, workloads
 from lab.bench.load import Crowd, greeted
-from lab.check.sockets import expect
-from lab.claims import variants
+from lab.broken import variants
 from lab.claims.claim import Curves, Finding, Sizes, claim, found, started
 from lab.claims.step1 import served_at_once
-from lab.claims.talks import at_once, elapsed
+from lab.harness import processes, servers
+from lab.harness.clients import expect
+from lab.harness.servers import NotMeasured, Server
+from lab.harness.talks import at_once, elapsed
 from lab.observe import run
-from lab.servers import NotMeasured, Server
 
 
 @claim("B1", step=2)

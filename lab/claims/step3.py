@@ -4,10 +4,10 @@ import re
 import sys
 import time
 
-from lab import servers
-from lab.check.sockets import busy, expect
 from lab.claims.claim import Finding, Sizes, claim, found
-from lab.servers import ROOT, STEPS, Server
+from lab.harness import servers
+from lab.harness.clients import busy, expect
+from lab.harness.servers import ROOT, STEPS, Server
 
 
 def narrating(*arguments: str) -> Server:

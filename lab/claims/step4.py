@@ -2,11 +2,11 @@
 
 import time
 
-from lab import servers
 from lab.bench import contestants, workloads
 from lab.bench.load import greeted
 from lab.claims.claim import Curves, Finding, Sizes, claim, found, started
-from lab.claims.talks import elapsed
+from lab.harness import servers
+from lab.harness.talks import elapsed
 from lab.observe import run
 from lab.observe.record import SERVER, Recording
 

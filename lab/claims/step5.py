@@ -7,14 +7,15 @@ import socket
 import time
 from collections.abc import Callable
 
-from lab import scale, servers
+from lab import scale
 from lab.bench import contestants, workloads
 from lab.bench.contestants import Contestant
-from lab.check.sockets import clients, exactly
 from lab.claims.claim import HOLDS, WITHIN, Curves, Finding, Sizes, claim, found, started
 from lab.claims.step1 import served_at_once
+from lab.harness import servers
+from lab.harness.clients import clients, exactly
+from lab.harness.servers import NotMeasured, Server
 from lab.observe import run, summary
-from lab.servers import NotMeasured, Server
 
 SELECT, EPOLL = servers.STEPS[4], servers.STEPS[5]
 

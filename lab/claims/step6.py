@@ -5,9 +5,9 @@ import select
 import sys
 
 from lab import edges, scale
-from lab.check.sockets import room_for
 from lab.claims.claim import WITHIN, Finding, Sizes, claim, found, started
 from lab.claims.step5 import EPOLL, served_of
+from lab.harness.clients import room_for
 from lab.observe import run
 from lab.observe.record import SERVER
 from step6_epoll_kqueue.server import NATIVE

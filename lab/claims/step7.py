@@ -18,10 +18,10 @@ from typing import Any
 
 from lab import primes
 from lab.claims.claim import Curves, Finding, Sizes, claim, found
-from lab.claims.talks import at_once
+from lab.harness.servers import ROOT, STEPS, Server
+from lab.harness.talks import at_once
 from lab.observe import run
 from lab.observe.record import SERVER
-from lab.servers import ROOT, STEPS, Server
 from step7_event_loop_threadpool.eventloop import Loop
 
 FOLDER = ROOT / STEPS[6]

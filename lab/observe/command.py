@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import simple_client
-from lab import arguments, servers
+from lab.harness import servers
 from lab.observe import run as running
 from lab.observe import summary, trace
 from lab.observe.record import Recording
+from lab.show import arguments
 
 EXAMPLES = """examples:
   python -m lab observe step5_select -n 3

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lab.harness.servers import ROOT, Foreign, Server
 from lab.observe import record
 from lab.observe.record import CLIENT, SERVER, Recording
-from lab.servers import ROOT, Foreign, Server
 
 INSIDE = str(ROOT / "lab/observe/inside.py")
 

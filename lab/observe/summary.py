@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from lab.observe.record import CLIENT, SERVER, Event, Recording
-from lab.tables import aligned
+from lab.show.tables import aligned
 
 ASLEEP = 1e-4
 """Seconds from which a thread is said to have slept in a call; below it is the call's own work."""

@@ -1,0 +1,51 @@
+"""Bugs that show when there are many clients."""
+
+import asyncio
+import contextlib
+import os
+import socket
+
+from lab.broken.right import Right
+
+
+class AtMostFiveHundred(Right):
+    """It sends away whoever does not fit into its table."""
+
+    async def start(self, sock: socket.socket) -> None:
+        if len(self.tasks) < 500:
+            await super().start(sock)
+        else:
+            sock.close()
+
+
+class AtMostAThousand(Right):
+    """It sends away whoever has a descriptor that select could not watch."""
+
+    async def start(self, sock: socket.socket) -> None:
+        if sock.fileno() < 1024:
+            await super().start(sock)
+        else:
+            sock.close()
+
+
+class SpinsWithoutDescriptors(Right):
+    async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
+        await asyncio.sleep(0)
+
+
+class SendsAwayWithoutDescriptors(Right):
+    """It keeps a descriptor in reserve, to accept whom it cannot serve, and close."""
+
+    async def listening(self) -> None:
+        self.spare = os.open(os.devnull, os.O_RDONLY)
+
+    async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
+        os.close(self.spare)
+        with contextlib.suppress(BlockingIOError):
+            listener.accept()[0].close()
+        self.spare = os.open(os.devnull, os.O_RDONLY)
+
+
+class DiesWithoutDescriptors(Right):
+    async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
+        raise error

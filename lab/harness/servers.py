@@ -1,0 +1,357 @@
+"""Starting servers as a reader would: each in a process of its own, on a free port."""
+
+import contextlib
+import os
+import random
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.harness import processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STEPS = tuple(sorted(path.parent.name for path in ROOT.glob("step*/server.py")))
+"""The names of the seven folders, in order."""
+
+START_UP = 20.0
+"""Seconds in which a server has to listen."""
+
+END = 5
+"""Seconds in which a server has to end once it was told to."""
+
+
+class ServerError(Exception):
+    """A server did not start, or ended when it should not have."""
+
+
+class NotMeasured(Exception):  # noqa: N818, nothing is wrong
+    """What was asked cannot be known here; the message says why."""
+
+
+class Endpoint:
+    """A server that somebody else has started: all that is known is where it is.
+
+    `patience` is how many seconds it has for each answer. A context manager, like the
+    servers that are started here.
+    """
+
+    def __init__(self, host: str, port: int, patience: float = 10.0) -> None:
+        self.host = host
+        self.port = port
+        self.patience = patience
+
+    def connect(self, patience: float | None = None) -> socket.socket:
+        """Connect to it; no call on the socket waits for longer than `patience`, or its own."""
+        return socket.create_connection((self.host, self.port), patience or self.patience)
+
+    def unconnected(self) -> socket.socket:
+        """Return a socket that is not connected yet, of the family of its address."""
+        return socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that it and its children have used so far."""
+        raise NotMeasured(NOT_OURS)
+
+    def memory(self) -> int:
+        """Return how many bytes of memory it and its children have of their own."""
+        raise NotMeasured(NOT_OURS)
+
+    def process_count(self) -> int:
+        """Return how many processes it is, with those that have ended but are not waited for."""
+        raise NotMeasured(NOT_OURS)
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it and its children have open."""
+        raise NotMeasured(NOT_OURS)
+
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+        """Return one more of the kind, not started yet; see `Server` for the arguments."""
+        raise NotMeasured(NOT_OURS)
+
+    def ended(self, wait: float = 0) -> str:
+        """Say how it ended; "" if it still runs after `wait` seconds."""
+        return ""
+
+    def wait_until_ready(self) -> None:
+        """Look whether anybody is there, and at which address of the host."""
+        try:
+            with self.connect() as sock:
+                self.host = sock.getpeername()[0]
+        except OSError as error:
+            raise ServerError(f"nobody answers at {self.host}:{self.port}: {error}") from None
+
+    def stop(self) -> int:
+        """Leave it alone."""
+        return 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Close what was open for it here."""
+
+
+NOT_OURS = "the server was not started here"
+
+
+class Server(Endpoint):
+    """A server in a process of its own, of which `pid` is the number.
+
+    Entering waits until it serves, and after the block it has ended. In `command`,
+    `{port}` stands for its port. `limit` is how many descriptors it may have, and
+    `taken` the number below which all of them are open when it starts; 0 leaves
+    either alone. What it logs goes to a file, so that no full pipe can hold it up;
+    `log()` returns it.
+    """
+
+    own_group = False
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        patience: float = 10.0,
+        port: int = 0,
+        limit: int = 0,
+        taken: int = 0,
+    ) -> None:
+        super().__init__("", self.choose(port), patience)
+        self.command = command
+        words = [word.replace("{port}", str(self.port)) for word in command]
+        if limit or taken:
+            words = [
+                sys.executable,
+                str(ROOT / "lab/harness/launch.py"),
+                str(limit),
+                str(taken),
+                *words,
+            ]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
+        try:
+            self.process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log if self.own_group else subprocess.PIPE,
+                stderr=self._log,
+                start_new_session=self.own_group,
+            )
+        except OSError as error:
+            self._log.close()
+            raise ServerError(f"cannot run {words[0]}: {error.strerror}") from None
+        self.pid = self.process.pid
+
+    def choose(self, port: int) -> int:
+        """Return the port to tell it: 0, which lets it take a free one, unless one is given."""
+        return port
+
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+        """Return one more of the kind, starting up."""
+        if not any("{port}" in word for word in self.command):
+            port = self.port  # it knows no other
+        return type(self)(self.command, self.patience, port, limit, taken)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the line `Serving on HOST:PORT`; ServerError if it does not come."""
+        assert self.process.stdout
+        line = b""
+        deadline = time.monotonic() + START_UP
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(deadline - time.monotonic()):
+                    raise ServerError(f"{self.name} does not say that it serves; {self.last()}")
+                piece = os.read(self.process.stdout.fileno(), 4096)
+                if not piece:
+                    raise ServerError(f"{self.name} ended instead of serving; {self.last()}")
+                line += piece
+        match = re.fullmatch(rb"Serving on \[?([^\]\s]+)\]?:(\d+)\n", line)
+        if not match:
+            raise ServerError(f"{self.name} said {line!r} instead of where it serves")
+        self.host, self.port = match[1].decode(), int(match[2])
+
+    @property
+    def name(self) -> str:
+        """Return the command, as one would type it."""
+        return " ".join(self.command).replace("{port}", str(self.port))
+
+    def log(self) -> str:
+        """Return what the server has logged so far."""
+        return os.pread(self._log.fileno(), 1 << 24, 0).decode(errors="replace")
+
+    def last(self) -> str:
+        """Say what it has logged last, a few lines at most."""
+        fd = self._log.fileno()
+        end = os.pread(fd, 4096, max(0, os.fstat(fd).st_size - 4096))
+        lines = end.decode(errors="replace").splitlines()
+        # Java ends with many lines of where, and says before them what.
+        lines = [line for line in lines if not line.startswith("\tat ")][-5:]
+        return (
+            "its last words:" + "".join(f"\n    {line}" for line in lines)
+            if lines
+            else "it logged nothing"
+        )
+
+    def ended(self, wait: float = 0) -> str:
+        """Say how it ended, and what it logged last; "" if it still runs after `wait` seconds."""
+        try:
+            status = self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            return ""
+        how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+        return f"it ended {how}; {self.last()}"
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that it and its children have used so far."""
+        return sum(map(processes.cpu_seconds, processes.tree(self.pid)))
+
+    def memory(self) -> int:
+        """Return how many bytes of memory it and its children have of their own."""
+        return sum(map(processes.own_bytes, processes.tree(self.pid)))
+
+    def process_count(self) -> int:
+        """Return how many processes it is, with those that have ended but are not waited for."""
+        return len(processes.tree(self.pid, zombies=True))
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it and its children have open."""
+        counts = [processes.descriptors(pid) for pid in processes.tree(self.pid)]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            raise NotMeasured("this system does not say how many descriptors a process has")
+        return sum(known)
+
+    def terminate(self, seconds: int) -> int | None:
+        """Send SIGTERM and wait; return the status, None if it is still there after so long.
+
+        The signal is repeated every second: CPython does not see one that arrives
+        between its own last look and a system call until that call returns.
+        """
+        for _ in range(seconds):
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(1)
+        return None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait, and return the status; kill it if it does not end in time."""
+        status = self.terminate(END)
+        if status is None:
+            self._signal(signal.SIGKILL)
+            status = self.process.wait()
+        return status
+
+    def close(self) -> None:
+        """Close what was open for it here."""
+        if self.process.stdout:
+            self.process.stdout.close()
+        self._log.close()
+
+
+class Foreign(Server):
+    """A server that knows nothing of us: it takes `{port}` and listens there, on loopback.
+
+    It gets a process group of its own, so that whatever it starts ends with it.
+    """
+
+    own_group = True
+
+    def choose(self, port: int) -> int:
+        """Return the port to tell it: a free one, unless it is to have a certain one."""
+        if port and processes.listening(port):
+            raise ServerError(f"somebody listens on port {port} already")
+        return port or free_port()
+
+    def wait_until_ready(self) -> None:
+        """Wait until somebody listens on its port; ServerError if nobody does."""
+        deadline = time.monotonic() + START_UP
+        while not self._found():
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.name}: {self.ended()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.name} does not listen on that port; {self.last()}")
+            time.sleep(0.01)
+
+    def _found(self) -> bool:
+        host = processes.listening(self.port)
+        if host is not None:
+            self.host = host
+            return bool(host)
+        for self.host in ("127.0.0.1", "::1"):  # nobody to ask but the server
+            with contextlib.suppress(OSError):
+                self.connect().close()
+                return True
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for a second, kill what is left, and return the status."""
+        self.terminate(1)
+        self._signal(signal.SIGKILL)
+        return self.process.wait()
+
+
+def free_port() -> int:
+    """Return a port that is free now, and that the system gives to nobody who does not ask for it.
+
+    Those that it does give (from 32768 on Linux, from 49152 on macOS) may be a client's
+    by the time a server has started.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+def has_ipv6() -> bool:
+    """Return whether one can listen on ::1 here."""
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
+    """Start the server of a step on a free port."""
+    script = str(ROOT / step / "server.py")
+    return Server([sys.executable, script, "{port}", *arguments], patience)
+
+
+def named(word: str) -> str:
+    """Return the step that `word` names: its folder, or how that begins (`step5`, `5`).
+
+    Raises ValueError, with a line that says so, if it names none or several.
+    """
+    word = word.rstrip("/")
+    found = [step for step in STEPS if step.startswith((word, f"step{word}"))]
+    if len(found) != 1:
+        raise ValueError(f"{word!r} is not one of {', '.join(STEPS)}")
+    return found[0]

@@ -1,0 +1,245 @@
+"""`python -m lab timeline`: draw what a server and its clients did, from a recording of both.
+
+A lane for each client over a lane for each of the server's threads; several servers are
+drawn under one another, on one axis of time. Wants matplotlib.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import simple_client
+from lab.harness import servers
+from lab.observe import run as running
+from lab.observe import summary
+from lab.observe.record import CLIENT, SERVER, WAITS, Event, Recording
+from lab.show import arguments
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WAITING, SILENT, ASKING = "waits for its *", "silent", "waits for its answer"
+ACCEPT, RECEIVE, SEND, MANY, SLEEP, RUN = "accept", "recv", "send", "select/epoll", "sleep", "runs"
+
+LEAST = 0.002
+"""The share of the axis that a bar has at least, so that what is short can be seen."""
+
+LABEL = 0.12
+"""The share of the axis from which a bar has room for a label."""
+
+
+class Bar(NamedTuple):
+    """Something that lasts from `start` to `end`, in seconds, and what is written on it."""
+
+    kind: str
+    start: float
+    end: float
+    label: str = ""
+
+
+class Lane(NamedTuple):
+    """A client, or a thread of the server: its name, its bars, and the moments to mark."""
+
+    name: str
+    bars: list[Bar]
+    marks: Sequence[tuple[str, float]] = ()
+
+
+def client_lane(recording: Recording, client: str, name: str) -> Lane:
+    """Return what a client did: waited for its `*`, was silent, sent, and waited for the answer."""
+    mine = [event for event in recording.of(CLIENT) if event.client == client]
+    came = next(event.start for event in mine if event.call == "connect")
+    heard = [event for event in mine if event.call == "recv" and event.result]
+    sent = [event for event in mine if event.call == "send"]
+    left = max(event.end for event in mine)
+    if not heard:
+        return Lane(name, [Bar(WAITING, came, left, "never greeted")])
+    greeted = heard[0].end
+    bars = [Bar(WAITING, came, greeted, WAITING), Bar(SILENT, greeted, left)]
+    for event in sent:
+        answered = [one.end for one in heard if one.end > event.start]
+        if answered:
+            bars.append(Bar(ASKING, event.start, answered[0]))
+    marks = [("sent", event.start) for event in sent]
+    marks += [("answered", event.end) for event in heard[1:]]
+    return Lane(name, bars, marks)
+
+
+def thread_lane(recording: Recording, thread: int, names: dict[str, str], until: float) -> Lane:
+    """Return what a thread did: in which call it slept, and when it ran."""
+    begun, ended = summary.lifetime(recording, thread, until)
+    bars = [Bar(RUN, begun, ended)]
+    for event in recording.of(SERVER):
+        start, end = max(event.start, begun), min(event.end, ended)
+        slept = event.thread == thread and not event.spans_others and event.slept > summary.ASLEEP
+        if slept and end > start:
+            bars.append(Bar(kind(event), start, end, said(event, names)))
+    share = summary.ran(recording, thread, begun, ended) / max(ended - begun, 1e-9)
+    title = "main thread" if thread == 0 else f"thread {thread}"
+    return Lane(f"{title}: runs {share:.2%}", bars)
+
+
+def kind(event: Event) -> str:
+    """Return what kind of call it slept in."""
+    if event.call == "sleep":
+        return SLEEP
+    if event.call in WAITS:
+        return MANY
+    return ACCEPT if event.call == "accept" else SEND if "send" in event.call else RECEIVE
+
+
+def said(event: Event, names: dict[str, str]) -> str:
+    """Write a call, the client and the source line."""
+    client = names.get(event.client or "", "")
+    what = " ".join(word for word in (event.call, "" if event.call == "accept" else client) if word)
+    return f"{what}, line {event.line}"
+
+
+def lanes(recording: Recording) -> list[Lane]:
+    """Return the clients' lanes, in the order of their names, and below them the threads'."""
+    clients = recording.clients()
+    names = {client: f"conn{number}" for number, client in enumerate(clients)}
+    until = end(recording)
+    threads = sorted({event.thread for event in recording.of(SERVER)})
+    return [
+        *(client_lane(recording, client, name) for client, name in names.items()),
+        *(thread_lane(recording, thread, names, until) for thread in threads),
+    ]
+
+
+def end(recording: Recording) -> float:
+    """Return when the last client was gone."""
+    return max(event.end for event in recording.of(CLIENT) if event.client)
+
+
+def draw(recordings: dict[str, Recording]) -> Any:
+    """Draw each recording, one under the other, all on the same axis of time."""
+    import matplotlib.pyplot as plt
+
+    drawn = {title: lanes(recording) for title, recording in recordings.items()}
+    until = max(end(recording) for recording in recordings.values())
+    heights = [len(rows) + 0.9 for rows in drawn.values()]
+    picture, panels = plt.subplots(
+        len(drawn),
+        figsize=(9, 0.28 * sum(heights) + 0.85),
+        sharex=True,
+        squeeze=False,
+        height_ratios=heights,
+    )
+    for (title, rows), (axes,) in zip(drawn.items(), panels, strict=True):
+        panel(axes, title, rows, until)
+    panels[-1][0].set_xlabel("seconds since the first client came", fontsize=8)
+    picture.legend(
+        handles=list(legend(drawn, LEAST * until)), loc="outside upper center", ncols=6, **SMALL
+    )
+    return picture
+
+
+WRITTEN: dict[str, Any] = {
+    "ha": "center",
+    "va": "center",
+    "fontsize": 7,
+    "clip_on": True,
+    "bbox": {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+}
+SMALL: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 1.4}
+
+
+def panel(axes: "Axes", title: str, rows: list[Lane], until: float) -> None:
+    """Draw the lanes of one recording."""
+    for row, lane in enumerate(rows):
+        for bar in lane.bars:
+            width = max(bar.end - bar.start, LEAST * until if bar.kind == ASKING else 0)
+            look = LOOKS[bar.kind]
+            axes.barh(row, width, left=bar.start, height=0.72, linewidth=0, **look)
+            if bar.label and width > LABEL * until:
+                place = bar.start + width / 2
+                axes.text(place, row, bar.label, **WRITTEN)
+        for mark, at in lane.marks:
+            axes.plot(at, row, **MARKS[mark])
+    clients = sum(bool(lane.bars[0].kind == WAITING) for lane in rows)
+    axes.axhline(clients - 0.5, color="#999999", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [lane.name for lane in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.set_xlim(0, until)
+    axes.tick_params("x", labelsize=8)
+    axes.grid(False, axis="y")
+    axes.set_title(title, loc="left", fontsize=9, fontweight="bold", pad=3)
+
+
+LOOKS: dict[str, dict[str, Any]] = {
+    WAITING: {"facecolor": "#f6c9b3", "hatch": "///", "edgecolor": "#D55E00"},
+    SILENT: {"facecolor": "#e4e4e4"},
+    ASKING: {"facecolor": "#0072B2"},
+    ACCEPT: {"facecolor": "#a9d8f5"},
+    RECEIVE: {"facecolor": "#f3c6de"},
+    SEND: {"facecolor": "#0072B2"},
+    MANY: {"facecolor": "#a5dccb"},
+    SLEEP: {"facecolor": "#f7dc8f"},
+    RUN: {"facecolor": "#222222"},
+}
+"""The colour, and the hatch, of each kind of bar."""
+
+MARKS: dict[str, dict[str, Any]] = {
+    "sent": {"marker": "^", "color": "#0072B2", "markersize": 5, "linestyle": "none"},
+    "answered": {"marker": "v", "color": "#009E73", "markersize": 5, "linestyle": "none"},
+}
+
+
+def legend(drawn: dict[str, list[Lane]], least: float) -> Iterator[Any]:
+    """Yield an entry for each kind of mark, and of bar of which one is `least` wide."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    rows = [lane for lanes in drawn.values() for lane in lanes]
+    kinds = {bar.kind for lane in rows for bar in lane.bars if bar.end - bar.start >= least}
+    kinds.add(ASKING)  # drawn wider than it is
+    for name, look in LOOKS.items():
+        if name in kinds:
+            title = name if name in (WAITING, SILENT, ASKING, RUN) else f"sleeps in {name}"
+            yield Patch(label=title, linewidth=0, **look)
+    for name, mark in MARKS.items():
+        yield Line2D([], [], label=name, **mark)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record the servers one after the other, and draw them."""
+    if not arguments.can_draw("timeline"):
+        return 1
+    from lab.show import pictures
+
+    try:
+        steps = [servers.named(word) for word in args.steps]
+        recordings = {
+            step: running.conversation(running.step_command(step), False, args.n, args.pace)
+            for step in steps
+        }
+    except ValueError as error:
+        print(f"python -m lab timeline: {error}", file=sys.stderr)
+        return 2
+    except servers.ServerError as error:
+        print(f"python -m lab timeline: {error}", file=sys.stderr)
+        return 1
+    pictures.save(args.out, lambda: draw(recordings))
+    return 0
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this command's arguments."""
+    parser = commands.add_parser(
+        "timeline", help="draw what servers and clients did", description=__doc__
+    )
+    add = parser.add_argument
+    add("steps", metavar="STEP", nargs="+", help="as step5_select, step5 or 5")
+    add("-n", type=simple_client.positive, default=3, help="clients at once (3)")
+    add("--pace", type=simple_client.pace, default=1.0, help="scales their pauses (1.0)")
+    add(
+        "-o",
+        "--out",
+        metavar="FILE",
+        type=arguments.file,
+        required=True,
+        help="the picture, an SVG",
+    )
+    parser.set_defaults(run=run)

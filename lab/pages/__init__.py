@@ -1,0 +1,1 @@
+"""`python -m lab pages`: what the pages show of the program."""

@@ -1,0 +1,172 @@
+"""`python -m lab pages`: write anew what pages show of the program: code, output, tables, figures.
+
+In a page, what stands between `<!-- NAME ARGUMENT -->` and `<!-- end -->` is made by the
+function that `MAKERS` has under NAME. What is printed is run again, smaller; if it looks as
+before but for its figures, the page keeps those. With `--check` nothing is written, and the
+command fails if something would be, or if there is something to show that no page shows.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from lab.bench import figures
+from lab.bench.results import Results
+from lab.check import limits
+from lab.check.rungs import CHECKS
+from lab.harness.servers import ROOT, STEPS
+from lab.pages import excerpts, outputs
+from lab.show import about, arguments
+
+BENCH = ROOT / "docs" / "bench"
+"""Where the results of the bench are, and the pictures drawn from them."""
+
+CLAIMS = ROOT / "docs" / "claims"
+"""The same for the claims."""
+
+FLOWS = ROOT / "docs" / "flows"
+"""Where the timelines are."""
+
+DRAWN = {
+    "step3.svg": STEPS[2:3],
+    "step4.svg": STEPS[2:4],
+    "step5.svg": STEPS[3:5],
+    "step6.svg": STEPS[5:6],
+    "step7.svg": STEPS[6:7],
+}
+"""The timelines, and whom each shows; those of A3, B5 and E1 are drawn by the claims."""
+
+PAGES = (
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *(ROOT / step / "README.md" for step in STEPS),
+)
+
+BLOCK = re.compile(r"(<!-- (?!end)(\w+) ?(.*?) -->\n)(.*?)<!-- end -->", re.DOTALL)
+
+
+def limits_table(_: str) -> str:
+    """Return the matrix of checks and steps, as `python -m lab check --matrix` prints it."""
+    return limits.table([check for check in CHECKS.values() if not check.asked_for])
+
+
+def checks(_: str) -> str:
+    """Return the list of checks."""
+    return limits.titles(list(CHECKS.values()))
+
+
+def bench(name: str) -> str:
+    """Return a table or a sentence of the bench's results."""
+    return figures.block(results(), name)
+
+
+def results() -> Results:
+    """Return the results that are kept."""
+    return Results(json.loads((BENCH / "results.json").read_text()))
+
+
+def claims(keys: str) -> str:
+    """Return a table of claims, with what was measured and the verdict."""
+    kept = json.loads((CLAIMS / "results.json").read_text())
+    found = {one["key"]: one for one in kept["claims"]}
+    rows = ["| | claim | measured | verdict |", "|---|---|---|---|"]
+    for one in (found[key] for key in keys.split()):
+        cells = (one[name].replace("|", "\\|") for name in ("key", "claim", "measured", "verdict"))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + f"\n\n{about.line(kept['command'], kept)}"
+
+
+MAKERS: dict[str, Callable[[str], str]] = {
+    "limits": limits_table,
+    "checks": checks,
+    "bench": bench,
+    "claims": claims,
+    "code": excerpts.code,
+    "edge": excerpts.edge,
+}
+
+
+def made(text: str, anew: bool = False) -> str:
+    """Return a page with its blocks made; KeyError if a name or an argument is unknown.
+
+    What is printed is kept if it looks as before, unless it is to be made `anew`.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        head, name, argument, before = match.groups()
+        is_output = name == "output"
+        now = printed(argument, before, anew) if is_output else MAKERS[name](argument)
+        return f"{head}{now}\n<!-- end -->"
+
+    return BLOCK.sub(replaced, text)
+
+
+def printed(name: str, before: str, anew: bool) -> str:
+    """Return what a command prints, or what the page has of it, if that looks the same."""
+    if sys.platform != "linux":
+        return before.rstrip("\n")  # elsewhere some calls have other names
+    same = not anew and outputs.form(outputs.OUTPUTS[name](True)) == outputs.form(before)
+    return before.rstrip("\n") if same else outputs.OUTPUTS[name](False)
+
+
+def unshown() -> Iterator[str]:
+    """Yield what there is to show and no page shows."""
+    text = "".join(page.read_text() for page in PAGES)
+    blocks = {(name, argument) for _, name, argument, _ in BLOCK.findall(text)}
+    shown = {word for name, argument in blocks if name == "claims" for word in argument.split()}
+    kept = json.loads((CLAIMS / "results.json").read_text())["claims"]
+    yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
+    yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
+    for file in sorted(ROOT.glob("docs/*/*.svg")):
+        if f"{file.parent.name}/{file.name}" not in text:
+            yield f"picture {file.relative_to(ROOT)}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the pages, or check that they are as they would be written."""
+    if args.pictures:
+        if not arguments.can_draw("pages"):
+            return 1
+        draw()
+    stale = []
+    for page in PAGES:
+        before = page.read_text()
+        after = made(before, args.anew)
+        if after != before:
+            stale.append(
+                f"{page.relative_to(ROOT)} {'is not current' if args.check else 'written'}"
+            )
+            if not args.check:
+                page.write_text(after)
+    nowhere = [f"no page shows {one}" for one in unshown()]
+    for line in stale + nowhere:
+        print(line, file=sys.stderr)
+    return 1 if nowhere or (args.check and stale) else 0
+
+
+def draw() -> None:
+    """Draw the pictures of the bench from its results, and record the timelines."""
+    from lab.bench import plots
+    from lab.observe import run as running
+    from lab.observe import timeline
+    from lab.show import pictures
+
+    plots.draw(results(), BENCH)
+    for name, steps in DRAWN.items():
+        found = {step: running.conversation(running.step_command(step)) for step in steps}
+        pictures.save(FLOWS / name, partial(timeline.draw, found))
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this command's arguments."""
+    parser = commands.add_parser(
+        "pages", help="write what the pages show of the program", description=__doc__
+    )
+    add = parser.add_argument
+    add("--check", action="store_true", help="write nothing; fail if something is not current")
+    add("--anew", action="store_true", help="run all that is printed anew, for new figures")
+    add("--pictures", action="store_true", help="draw the bench's pictures and the timelines too")
+    parser.set_defaults(run=run)

@@ -1,0 +1,80 @@
+"""What pages show of the source: a function or class by its name, and what an edge changes."""
+
+import ast
+import textwrap
+
+from lab.harness.servers import ROOT, STEPS
+
+PARENTS = dict(zip(STEPS[1:], (STEPS[0], STEPS[0], *STEPS[2:6]), strict=True))
+"""What each step grew from."""
+
+
+def source(step: str) -> str:
+    """Return the source of a step's server."""
+    return (ROOT / step / "server.py").read_text()
+
+
+def definitions(text: str) -> dict[str, str]:
+    """Return the source of every function, class and constant at the top level, by name."""
+    return within(ast.parse(text).body, text.splitlines(keepends=True))
+
+
+def within(body: list[ast.stmt], lines: list[str]) -> dict[str, str]:
+    """Return the source of each definition in a body, by name."""
+    found = {}
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            continue
+        assert node.end_lineno
+        for name in names:
+            found[name] = "".join(lines[node.lineno - 1 : node.end_lineno])
+    return found
+
+
+def methods(text: str, name: str) -> dict[str, str]:
+    """Return the source of each method of a class, by name."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return within(node.body, text.splitlines(keepends=True))
+    raise KeyError(name)
+
+
+def difference(parent: str, child: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names that are changed, added and dropped from one source to the other."""
+    before, after = definitions(parent), definitions(child)
+    changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+    return changed, after.keys() - before.keys(), before.keys() - after.keys()
+
+
+def code(argument: str) -> str:
+    """Return what a file has under these names: `FILE NAME ...`, a NAME perhaps `Class.method`.
+
+    Raises KeyError if it has no such name.
+    """
+    file, *names = argument.split()
+    text = (ROOT / file).read_text()
+    pieces = []
+    for name in names:
+        owner, _, method = name.partition(".")
+        pieces.append(methods(text, owner)[method] if method else definitions(text)[name])
+    return "```python\n" + "\n\n\n".join(textwrap.dedent(one).rstrip() for one in pieces) + "\n```"
+
+
+def edge(step: str) -> str:
+    """Return what a step changes of the one it grew from, as a list of names."""
+    parent, child = source(PARENTS[step]), source(step)
+    changed, added, dropped = difference(parent, child)
+    order = [*definitions(child), *definitions(parent)]
+    same = definitions(child).keys() - changed - added
+    rows = [("new", added), ("changed", changed), ("gone", dropped), ("the same to the byte", same)]
+    return "\n".join(
+        f"- {title}: " + ", ".join(f"`{name}`" for name in dict.fromkeys(order) if name in names)
+        for title, names in rows
+        if names
+    )

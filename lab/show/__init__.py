@@ -1,0 +1,1 @@
+"""What a command shows: tables, pictures, what it was run on."""

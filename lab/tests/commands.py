@@ -1,0 +1,25 @@
+"""How the lab's commands are run."""
+
+import subprocess
+import sys
+
+from lab.harness.servers import ROOT
+
+
+def lab(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the lab to its end; return its status and what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "lab", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def lab_prints(*words: str) -> str:
+    """Run a command of the lab to its end, which has to be good; return what it prints."""
+    done = lab(*words)
+    done.check_returncode()
+    return done.stdout

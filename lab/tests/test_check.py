@@ -1,0 +1,333 @@
+"""`python -m lab check`, as somebody runs it who brings a server."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from lab.check import limits, report
+from lab.check.rungs import CHECKS, MATRIX
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
+from lab.harness import processes, servers
+from lab.harness.servers import ROOT, STEPS, Endpoint, Server, has_ipv6, start
+from lab.tests.test_planted import PLANTED
+
+QUICK = "ack,cuts,ends"
+
+
+def lab_check(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "lab", "check", *words],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def command(*words: str) -> str:
+    """Return the option that starts a program of ours."""
+    return "--cmd=" + " ".join((sys.executable, *words))
+
+
+OUTSIDERS = {
+    "asyncio_streams": set[str](),
+    # Threads cost memory; and its loop asks the listening socket again at once.
+    "socketserver_threads": {"idle_memory", "no_descriptors"},
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDERS)
+def test_honest_outsiders_pass_what_they_can(name: str, tmp_path: Path) -> None:
+    script = ROOT / "tests" / "outsiders" / f"{name}.py"
+    done = lab_check(command(str(script), "{port}"), "--json", str(tmp_path / "found"))
+    (found,) = json.loads((tmp_path / "found").read_text())["servers"]
+    failed = {one["check"] for one in found["checks"] if one["outcome"] != HELD}
+    assert failed == OUTSIDERS[name], done.stdout
+    assert [one["check"] for one in found["checks"]] == [one.name for one in MATRIX]
+    assert done.returncode == (1 if failed else 0)
+
+
+def test_what_a_learner_reads() -> None:
+    server = command(*PLANTED[1:], "caret_opens_again", "{port}")
+    done = lab_check(server, "--only", "ack,odd_places", "--patience", "0.5")
+    assert done.returncode == 1
+    assert "\nheld      ack  " in done.stdout
+    assert "\nFAILED    odd_places        1 bytes came back, 2 were owed\n" in done.stdout
+    assert "A `^` opens a frame only where none is open" in done.stdout
+    assert "Read step1_sequential/README.md." in done.stdout
+    assert "\n1 held, 1 failed (" in done.stdout
+    assert done.stderr == ""
+
+
+def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
+    server = tmp_path / "my-server"
+    server.write_text(f"#!/bin/sh\nexec {' '.join(PLANTED)} right $1\n")
+    server.chmod(0o755)
+    done = lab_check("--cmd", "./my-server {port}", "--only", QUICK, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
+    """The server is a child of the command, and ignores SIGTERM."""
+    noted = tmp_path / "pid"
+    script = f"{' '.join(PLANTED)} ignores_sigterm $1 & echo $! > {noted}; wait; sleep 100"
+    server = tmp_path / "wrapper"
+    server.write_text(f"#!/bin/sh\n{script}\n")
+    server.chmod(0o755)
+    done = lab_check("--cmd", f"{server} {{port}}", "--only", "ack")
+    assert done.returncode == 0, done.stdout
+    assert gone(int(noted.read_text()))
+
+
+def gone(pid: int) -> bool:
+    """Wait until a process that was killed is there no more."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
+    server = tmp_path / "wrapper"
+    server.write_text(f"#!/bin/sh\n{' '.join(PLANTED)} $2 $1\nexit\n")
+    server.chmod(0o755)
+    for bug, name in (("large_buffers", "idle_memory"), ("leaks_descriptors", "churn")):
+        done = lab_check("--cmd", f"{server} {{port}} {bug}", "--only", name)
+        assert f"FAILED    {name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("no-such-program {port}", "cannot run no-such-program: No such file or directory"),
+        (
+            "sh -c 'echo Oh dear; exit 3' {port}",
+            "it ended with status 3; its last words:\n    Oh d",
+        ),
+        ("sh -c 'kill -SEGV $$' {port}", "it ended by SIGSEGV; it logged nothing"),
+    ],
+)
+def test_a_server_that_does_not_start(program: str, said: str, tmp_path: Path) -> None:
+    files = ("--json", str(tmp_path / "json"), "--junit", str(tmp_path / "junit"))
+    done = lab_check("--cmd", program, *files)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert said in json.loads((tmp_path / "json").read_text())["servers"][0]["error"]
+    assert ET.parse(tmp_path / "junit").find("testsuite/testcase/error") is not None
+
+
+def test_a_server_that_never_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "START_UP", 0.3)
+    with pytest.raises(servers.ServerError, match=r"sleep 60 \d+ does not listen on that port"):
+        servers.Foreign(["sleep", "60", "{port}"]).__enter__()
+
+
+def test_a_server_that_never_answers() -> None:
+    program = (
+        "import socket, sys, time; address = '127.0.0.1', int(sys.argv[1]);"
+        "s = socket.create_server(address); time.sleep(100)"
+    )
+    done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
+    assert done.returncode == 1
+    assert "\nFAILED    ack               got nothing in 0.3 s, owed '*'\n" in done.stdout
+    assert f"\nskipped   the other {len(MATRIX) - 1} " in done.stdout
+
+
+def test_a_server_that_dies_is_named_with_its_last_words() -> None:
+    done = lab_check(command(*PLANTED[1:], "dies_of_a_reset", "{port}"), "--only", "ack,resets")
+    assert "it ended with status 1; its last words:\n" in done.stdout
+
+
+def test_a_port_that_is_taken_and_one_that_is_fixed() -> None:
+    with Server([*PLANTED, "right"]) as server:
+        taken = lab_check(command("-c", "pass"), "--port", str(server.port))
+    assert f"somebody listens on port {server.port} already" in taken.stdout
+    fixed = command(*PLANTED[1:], "right", str(server.port))
+    free = lab_check(fixed, "--port", str(server.port), "--only", "ack,high_descriptor,restarts")
+    assert free.returncode == 0, free.stdout
+
+
+def test_one_that_runs_already() -> None:
+    """What only its process would tell is not measured, and that is said."""
+    with start("step6_epoll_kqueue") as server:
+        address = f"{server.host}:{server.port}"
+        done = lab_check("--connect", address, "--skip", "side_by_side")
+        assert server.process.poll() is None
+    assert done.returncode == 0, done.stdout
+    assert "\nheld      never_reads " in done.stdout
+    skipped = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("skipped")}
+    assert skipped == {
+        *("idle_cpu", "idle_memory", "churn", "high_descriptor", "no_descriptors"),
+        *("ends", "restarts"),
+    }
+    assert "the server was not started here" in done.stdout
+    nobody = lab_check("--connect", address)
+    assert (nobody.returncode, "nobody answers at" in nobody.stdout) == (1, True)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+def test_over_ipv6() -> None:
+    with start("step6_epoll_kqueue", "--host", "::1") as server:
+        for name in ("ack", "late_reader", "burst"):
+            verdict = judge(CHECKS[name], server)
+            assert verdict.outcome == HELD, verdict.seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
+@pytest.mark.parametrize(
+    ("address", "dialled"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),  # what Java makes of 127.0.0.1
+        ("::1", "::1"),
+    ],
+)
+def test_where_somebody_listens(address: str, dialled: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        sock.bind((address, 0))
+        port = sock.getsockname()[1]
+        assert processes.listening(port) == ""
+        sock.listen()
+        assert processes.listening(port) == dialled
+        socket.create_connection((dialled, port), 5).close()
+
+
+def test_our_own_descriptors_may_be_high() -> None:
+    with start("step6_epoll_kqueue") as server, server.connect() as sock:
+        taken = [os.dup(sock.fileno()) for _ in range(1100)]
+        try:
+            for name in ("long_frame", "late_reader", "resets"):
+                verdict = judge(CHECKS[name], server)
+                assert verdict.outcome == HELD, verdict.seen
+        finally:
+            for fd in taken:
+                os.close(fd)
+
+
+def test_a_step_is_held_to_its_declaration() -> None:
+    done = lab_check("1", "--only", "ack,silence", "--patience", "0.5")
+    assert done.returncode == 0
+    assert "declared: serves one client at a time" in done.stdout
+    assert "\n1 held, 1 failed; as declared (" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--only", "nope"),
+        ("--skip", "nope"),
+        ("nope",),
+        ("--cmd", "server-without-a-port"),
+        ("--connect", "nope"),
+        ("--connect", "localhost:65536"),
+        ("5", "--connect", "localhost:1"),
+        ("--only", "ack", "--skip", "talk"),
+        ("--cmd", ""),
+        ("--json", "no/such/folder"),
+    ],
+)
+def test_a_line_and_status_2_for_what_makes_no_sense(words: tuple[str, ...]) -> None:
+    done = lab_check(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
+    arguments = ["check", command(*PLANTED[1:], "no_greeting", "{port}")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab", *arguments, "--patience", "30"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 10
+        while not (children := processes.children(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(10) in (130, 1)
+        assert process.stderr
+        assert b"Traceback" not in process.stderr.read()
+    assert children
+    assert all(map(gone, children))
+
+
+def unexpected(one: Verdict, declared: dict[str, str]) -> bool:
+    return not report.Report("x", declared, [one]).good
+
+
+@check("step1_sequential")
+def example(server: Endpoint) -> str:
+    """An example.
+
+    That does nothing.
+    """
+    return ""
+
+
+def test_what_counts_as_good() -> None:
+    """An unexpected pass is as bad as an unexpected failure; and nothing seen is nothing."""
+    held, failed = Verdict(example, HELD, "", 0), Verdict(example, FAILED, "\x00<&", 0)
+    assert not unexpected(held, {})
+    assert unexpected(failed, {})
+    assert unexpected(held, {"example": "cannot"})
+    assert not unexpected(failed, {"example": "cannot"})
+    assert unexpected(Verdict(example, NOT_MEASURED, "", 0), {})
+
+
+def test_junit_says_the_same(tmp_path: Path) -> None:
+    skipped = Verdict(example, NOT_MEASURED, "why", 0)
+    bad = Verdict(example, FAILED, "\x00<&\ud800", 0.5)
+    reports = [
+        report.Report("one", {}, [bad, skipped, Verdict(example, HELD, "", 0)]),
+        report.Report("two", {"example": "cannot"}, [bad]),
+    ]
+    report.write_junit(tmp_path / "x", reports)
+    one, two = ET.parse(tmp_path / "x").getroot()
+    assert one.attrib == {
+        "name": "one",
+        "tests": "3",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert two.attrib == {
+        "name": "two",
+        "tests": "1",
+        "failures": "0",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert [len(case) for case in one] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("one", CHECKS.values(), ids=lambda one: str(one.name))
+def test_every_check_says_what_is_wrong_and_where_to_read(one: object) -> None:
+    chosen = CHECKS[one.name]  # type: ignore[attr-defined]
+    assert chosen.title.endswith(".")
+    assert len(chosen.advice) > 40
+    assert (ROOT / chosen.read).is_file()
+
+
+def test_the_steps_pages_name_what_they_cannot_do() -> None:
+    for step in STEPS:
+        page = (ROOT / step / "README.md").read_text()
+        for name in limits.declared(step):
+            assert f"`{name}`" in page, (step, name)

@@ -1,0 +1,178 @@
+"""The claims: each can be shown here, and would not be if it were not so."""
+
+import argparse
+import json
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import edges, primes
+from lab.bench import workloads
+from lab.broken import variants
+from lab.claims import command, questions, step1, step2, step4, step5, step6, step7
+from lab.claims.claim import (
+    CLAIMS,
+    HOLDS,
+    NOT_HERE,
+    NOT_MEASURED,
+    WITHIN,
+    Claim,
+    Finding,
+    Sizes,
+    started,
+)
+from lab.harness.clients import Failed
+from lab.harness.servers import ROOT, STEPS, Server
+from lab.observe import run
+from lab.pages import command as pages
+from lab.tests.commands import lab
+
+KEYS = [
+    *("A1", "A2", "A3", "B1", "B2", "B3", "B4", "B5", "C1", "C2", "C3", "C4"),
+    *("D1", "D2", "D3", "D4", "E1", "E2", "E3", "E4", "E5"),
+    *("F1", "F2", "F3", "F4", "F5", "F6", "G1", "G2", "G3", "G4", "G5", "G6"),
+    *(f"Q{number}" for number in range(1, 16)),
+]
+
+ATTEMPTS = 3
+"""How often an experiment may be tried: the machine may be busy with something else."""
+
+
+def test_every_claim_has_its_experiment() -> None:
+    assert list(CLAIMS) == KEYS
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_it_holds_here(key: str) -> None:
+    seen = []
+    for _ in range(ATTEMPTS):
+        finding = command.carry_out(CLAIMS[key], Sizes(quick=True))
+        seen.append(finding)
+        if finding.verdict != NOT_HERE:
+            break
+    assert finding.verdict in (HOLDS, WITHIN, NOT_MEASURED), seen
+    assert re.search(r"\d", finding.measured), "without a figure"
+    if sys.platform == "linux" and key != "Q13":
+        assert finding.verdict != NOT_MEASURED
+
+
+Start = Callable[..., AbstractContextManager[Server]]
+
+
+def always(step: int) -> Start:
+    """Return what starts this step, whatever is asked for."""
+    return lambda *_, **__: started(step)
+
+
+def command_of(step: int) -> Callable[..., list[str]]:
+    real = run.step_command
+    return lambda *_: real(STEPS[step - 1])
+
+
+real_lateness, real_latencies = step7.lateness, primes.latencies
+
+OTHERWISE: list[tuple[str, Any, str, Any]] = [
+    ("A1", step1, "script", lambda pace: 0.1 * pace),
+    ("A2", step1, "started", always(2)),
+    ("A3", run, "step_command", command_of(2)),
+    ("B1", step2, "started", always(1)),
+    ("B2", workloads, "memory", lambda *_: {"memory": 400.0}),
+    ("B3", step2, "started", always(6)),
+    ("B4", variants, "started", always(2)),
+    ("D1", step4, "POLLING", STEPS[2]),
+    ("E2", step5, "started", always(6)),
+    ("E4", step5, "SELECT", STEPS[5]),
+    ("F1", step6, "started", always(5)),
+    ("F3", run, "step_command", command_of(5)),
+    ("F5", edges, "bytes_back", lambda _: edges.BYTES),
+    ("F6", select, "kqueue", None),
+    ("G3", step7, "lateness", lambda period, *_: real_lateness(period)),
+    ("G4", primes, "latencies", lambda _, number: real_latencies("threads", number)),
+    ("Q2", variants, "started", always(5)),
+    ("Q4", variants, "started", always(6)),
+    ("Q6", variants, "started", always(6)),
+    ("Q14", questions, "posted", lambda *_: 0.5),
+    ("Q15", variants, "started", always(6)),
+]
+"""A claim, and what to replace so that it is not true any more: the step it is about by another,
+the wrong server by a right one."""
+
+
+@pytest.mark.parametrize(("key", "owner", "name", "other"), OTHERWISE, ids=lambda one: str(one)[:3])
+def test_it_would_not_hold_otherwise(
+    key: str, owner: Any, name: str, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, other, raising=False)
+    try:
+        finding = CLAIMS[key].measure(Sizes(quick=True))
+    except Failed:
+        return  # it was not answered as it should be, and does not even come to an end
+    assert finding.verdict == NOT_HERE, finding
+
+
+def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    words = ["claims", "C3", "q14", "--quick", "--json", str(file)]
+    done = lab(*words)
+    assert done.returncode == 0, done.stderr
+    assert CLAIMS["C3"].text in done.stdout
+    assert "`python -m lab claims --quick`, on " in done.stdout
+    kept = json.loads(file.read_text())["claims"]
+    assert [(one["key"], one["verdict"]) for one in kept] == [("C3", HOLDS), ("Q14", HOLDS)]
+
+
+@pytest.mark.parametrize("words", [["--json", "/nowhere/a.json"], ["--pictures", "/nowhere"]])
+def test_where_nothing_can_be_written_is_said_before(words: list[str]) -> None:
+    done = lab("claims", "A2", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/nowhere" in done.stderr
+
+
+def test_an_unknown_key_is_refused() -> None:
+    done = lab("claims", "Z9")
+    assert (done.returncode, "'Z9'" in done.stderr) == (2, True)
+
+
+def test_what_fails_is_said_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: Sizes) -> Finding:
+        """Nothing."""
+        raise Failed("no answer")
+
+    broken = Claim("A1", STEPS[0], fails)
+    monkeypatch.setitem(CLAIMS, "A1", broken)
+    parser = argparse.ArgumentParser()
+    command.add_to(parser.add_subparsers())
+    args = parser.parse_args(["claims", "A1", "C3", "--quick"])
+    assert command.run(args) == 1
+    printed = capsys.readouterr().out
+    assert "Failed: no answer\n     could not be carried out" in printed
+    assert CLAIMS["C3"].text in printed
+
+
+def test_the_kept_results_are_of_all_claims_in_full() -> None:
+    kept = json.loads((pages.CLAIMS / "results.json").read_text())
+    assert kept["command"] == "python -m lab claims"
+    assert [one["key"] for one in kept["claims"]] == KEYS
+    assert {one["verdict"] for one in kept["claims"]} == {HOLDS, WITHIN}
+    for one in kept["claims"]:
+        assert one["claim"] == CLAIMS[one["key"]].text
+
+
+def test_what_has_a_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="an extra")
+    words = ["claims", "A3", "--quick", "--pictures", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "lab", *words], cwd=ROOT, timeout=40, check=True)
+    assert "waits for its *" in (tmp_path / "A3.svg").read_text()
+
+
+def test_primes_can_be_told_from_others() -> None:
+    assert primes._is_prime(primes.prime_that_takes(0.01))

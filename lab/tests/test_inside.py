@@ -1,0 +1,206 @@
+"""Steps 4 to 7 from inside: what a server asks of its poller, or of its loop."""
+
+import importlib
+import socket
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lab.harness.servers import STEPS
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+class Recorder:
+    """A poller, or a loop, that only takes note of what it is told."""
+
+    def __init__(self) -> None:
+        self.watched: dict[Any, Any] = {}
+        self.told: list[str] = []
+        self.fails: Exception | None = None
+
+    def watch(self, key: Any, interest: Any, callback: object = None) -> None:
+        """Take note of it, or fail."""
+        if self.fails and not isinstance(key, socket.socket):
+            raise self.fails
+        self.watched[key] = interest
+
+    def forget(self, key: Any) -> None:
+        """Take note of it."""
+        self.watched.pop(key, None)
+        self.told.append("forget")
+
+    def retire(self, key: Any, close: Callable[[], object]) -> None:
+        """Do at once what a loop does later."""
+        self.forget(key)
+        close()
+
+    def would_block(self, key: Any) -> None:
+        """Take note of it."""
+        self.told.append("would block")
+
+    def call_later(self, delay: float, callback: object) -> None:
+        """Take note of it."""
+        self.told.append("later")
+
+
+@pytest.fixture(params=STEPS[3:])
+def module(request: pytest.FixtureRequest) -> ModuleType:
+    """The server of a step, imported."""
+    return importlib.import_module(f"{request.param}.server")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A client's socket at the server, and its own end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(1)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        yield sock
+
+
+def test_what_is_read_is_answered_at_once(module: ModuleType, pair: Pair) -> None:
+    """Not only when the poller says that there is room."""
+    poller, client = Recorder(), module.Client(pair[0], "peer")
+    module.attend(poller, client)
+    assert pair[1].recv(10) == b"*"
+    pair[1].send(b"^ab")
+    module.attend(poller, client)
+    assert pair[1].recv(10) == b"bc"
+    assert poller.watched == {client: module.READ}
+
+
+def test_waits_for_room_only_while_something_is_unsent(module: ModuleType, pair: Pair) -> None:
+    poller, client = Recorder(), module.Client(pair[0], "peer")
+    client.unsent = b"a" * 10_000_000
+    while poller.watched.get(client) is None or len(client.unsent) == 10_000_000:
+        module.attend(poller, client)
+    assert poller.watched == {client: module.WRITE}
+    while client.unsent:
+        assert pair[1].recv(1_000_000)
+        module.attend(poller, client)
+    assert poller.watched == {client: module.READ}
+
+
+def test_who_leaves_is_forgotten_and_closed(module: ModuleType, pair: Pair) -> None:
+    poller, client = Recorder(), module.Client(pair[0], "peer")
+    module.attend(poller, client)
+    pair[1].close()
+    module.attend(poller, client)
+    assert poller.watched == {}
+    assert pair[0].fileno() == -1
+
+
+def test_who_cannot_be_watched_is_refused(
+    module: ModuleType, listener: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poller = Recorder()
+    poller.fails = OSError(12, "Cannot allocate memory")
+    with socket.create_connection(listener.getsockname(), 1) as sock:
+        module.accept(poller, listener)
+        assert sock.recv(1) == b""
+    assert "refused: Cannot allocate memory" in capsys.readouterr().err
+
+
+def test_who_cannot_be_watched_later_is_dropped_alone(module: ModuleType, pair: Pair) -> None:
+    poller, client = Recorder(), module.Client(pair[0], "peer")
+    module.attend(poller, client)
+    poller.fails = OSError(12, "Cannot allocate memory")
+    pair[1].send(b"^a")
+    module.attend(poller, client)
+    assert pair[0].fileno() == -1
+
+
+def test_accepted_sockets_do_not_block(module: ModuleType, listener: socket.socket) -> None:
+    poller = Recorder()
+    with socket.create_connection(listener.getsockname(), 1):
+        module.accept(poller, listener)
+        (client,) = (key for key in poller.watched if isinstance(key, module.Client))
+        assert client.sock.gettimeout() == 0
+        client.sock.close()
+    module.accept(poller, listener)  # returns, though there is nobody
+
+
+class Kernel:
+    """A mechanism that only takes note of what it is told."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[int, str | None, str | None]] = []
+
+    def change(self, fd: int, old: str | None, new: str | None) -> None:
+        """Take note of it."""
+        self.changes.append((fd, old, new))
+
+
+@pytest.mark.parametrize("step", STEPS[4:6])
+def test_the_kernel_is_told_what_changes_and_no_more(step: str, pair: Pair) -> None:
+    module = importlib.import_module(f"{step}.server")
+    kernel, (sock, _) = Kernel(), pair
+    poller, fd = module.Poller(kernel), sock.fileno()
+    for interest in ("read", "read", "read", "write", "write", "read"):
+        poller.watch(sock, interest)
+    poller.forget(sock)
+    assert kernel.changes == [
+        (fd, None, "read"),
+        (fd, "read", "write"),
+        (fd, "write", "read"),
+        (fd, "read", None),
+    ]
+    assert poller.watched == poller.keys == {}
+
+
+class Full:
+    """A listening socket for whose clients there is no room."""
+
+    def setblocking(self, _: bool) -> None:
+        """Be one that does not block."""
+
+    def accept(self) -> None:
+        """Fail."""
+        raise OSError(24, "Too many open files")
+
+
+class Ended(BaseException):
+    """The end of a test."""
+
+
+class Failing(Recorder):
+    """A poller that cannot watch the listening socket again, the first time it is asked to."""
+
+    asked = 0
+
+    def watch(self, key: Any, interest: Any, callback: object = None) -> None:
+        """Fail the second time."""
+        self.asked += 1
+        if self.asked == 2:
+            raise OSError(12, "Cannot allocate memory")
+        super().watch(key, interest)
+
+    def wait(self, timeout: float | None) -> list[Any]:
+        """Say that the listening socket is ready, if it is watched."""
+        if self.asked == 3:
+            raise Ended
+        assert self.watched or timeout is not None, "asleep, and nobody will wake it"
+        return list(self.watched)
+
+
+def test_accepting_is_taken_up_again_even_if_that_fails_once(module: ModuleType) -> None:
+    poller, listener = Failing(), Full()
+    if module.__name__.startswith("step7"):
+        poller.asked = 1
+        module.accept(poller, listener)
+        assert poller.told == ["forget", "later"]
+    else:
+        with pytest.raises(Ended):
+            module.serve(listener, poller)
+        assert listener in poller.watched

@@ -1,0 +1,212 @@
+"""The pages say what is so: the table, the commands, the links, the diffs."""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.check import limits
+from lab.check.rungs import MATRIX
+from lab.harness import servers
+from lab.harness.servers import ROOT, STEPS
+from lab.pages import command as pages
+from lab.pages import outputs
+from tests.test_lineage import LINEAGE
+
+PAGES = pages.PAGES
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of the page's shell blocks."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_what_is_made_is_current(page: Path) -> None:
+    text = page.read_text()
+    assert pages.made(text) == text, "run `python -m lab pages`"
+
+
+def test_all_there_is_to_show_is_shown() -> None:
+    assert list(pages.unshown()) == []
+
+
+def test_what_no_page_shows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGES", [page for page in PAGES if page.parent.name != STEPS[2]])
+    found = list(pages.unshown())
+    assert {"claim C1", "output narrated3", "picture docs/flows/step3.svg"} <= set(found)
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pages are written on Linux")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "nobody",
+        "code step5_select/server.py Nothing",
+        "code step5_select/server.py Poller.nothing",
+        "code common/serving.py Log.info",
+        pytest.param("output nothing", marks=LINUX),
+        "claims A4",
+        "edge step1_sequential",
+        "bench requests 51",
+    ],
+)
+def test_what_does_not_exist_cannot_be_shown(block: str) -> None:
+    page = f"<!-- {block} -->\n<!-- end -->"
+    if block == "code common/serving.py Log.info":  # but this can
+        assert "unless asked to be quiet" in pages.made(page)
+        return
+    with pytest.raises(KeyError):
+        pages.made(page)
+
+
+@LINUX
+def test_what_is_printed_is_compared_but_for_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter(["a  1,234.5 us\nb", "a 6.7 us\nb", "a 6.7 us\nc", "a 8 us\nc"])
+    monkeypatch.setitem(outputs.OUTPUTS, "edges", lambda quick: next(said))
+    page = "<!-- output edges -->\n{}\n<!-- end -->"
+    first = pages.made(page.format(""), anew=True)
+    assert first == page.format("a  1,234.5 us\nb")
+    assert pages.made(first) == first
+    assert pages.made(first) == page.format("a 8 us\nc")
+
+
+def test_the_command_finds_what_is_stale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs" / "check.md"
+    monkeypatch.setattr(pages, "PAGES", [page])
+    monkeypatch.setitem(pages.MAKERS, "checks", lambda _: "another list")
+    monkeypatch.setattr(pages, "unshown", lambda: iter(()))
+    args = argparse.Namespace(check=True, anew=False, pictures=False)
+    assert pages.run(args) == 1
+    assert "docs/check.md is not current" in capsys.readouterr().err
+
+
+def test_the_readme_shows_what_the_contract_asserts() -> None:
+    assert limits.table(MATRIX) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def said_in_prose(page: Path) -> list[str]:
+    """Return the commands that stand in the page's text."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    found = re.findall(r"`(python3? (?:-m lab|simple_client\.py|step)[^`]*)`", text)
+    return [" ".join(command.split()) for command in found if "STEP" not in command]
+
+
+COMMANDS = sorted(
+    {
+        command.replace("python3 ", "python ", 1)
+        for page in PAGES
+        for command in (*commands(page), *said_in_prose(page))
+        if re.match(r"(python3?|diff) ", command)
+        and "&&" not in command
+        and not command.endswith("-m lab")
+    }
+)
+PRINTED = {output.command for output in outputs.OUTPUTS.values() if hasattr(output, "command")}
+"""These are run to see whether what the page shows is current."""
+
+SMALLER = {
+    "bench": ["--quick", "--only", "protocol"],
+    "check": ["--only", "ack"],
+    "claims": ["--list"],
+    "observe": ["--pace", "0.05"],
+    "pages": ["--help"],
+    "timeline": ["--pace", "0.05"],
+}
+"""What makes a command of the lab small enough to be run here."""
+
+
+def test_all_pages_have_commands() -> None:
+    assert len(COMMANDS) > 50
+    assert all(commands(page) for page in PAGES)
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - PRINTED))
+def test_the_command_runs(command: str, tmp_path: Path) -> None:
+    if " -m lab timeline" in command:
+        pytest.importorskip("matplotlib", reason="an extra")
+    name, script, *words = shlex.split(command)
+    words = [
+        str(tmp_path / word) if re.search(r"\.(svg|jsonl?)$", word) else word for word in words
+    ]
+    if name == "diff":
+        assert done([name, script, *words]) in (0, 1)
+    elif script == "simple_client.py":
+        with servers.start(STEPS[5], "--quiet") as server:
+            words = [str(server.port) if word == "8080" else word for word in words]
+            assert done([sys.executable, script, *words, "--pace", "0.02"]) == 0
+    elif script == "-m":
+        with servers.start(STEPS[5], "--quiet") as server:
+            words = [stood_for(word, server) for word in words]
+            status = done([sys.executable, script, *words, *SMALLER[words[1]]])
+            assert status == 0 or "bench" in words  # the ratios depend on the machine
+    elif script.endswith("timer_demo.py"):
+        assert done([sys.executable, script, *words, "--period", "0.01"]) == 0
+    else:
+        with servers.Server([sys.executable, script, "0", *words]) as server:
+            server.connect().close()
+
+
+def stood_for(word: str, server: servers.Server) -> str:
+    """Return an argument, with a server of ours in place of the reader's."""
+    ours = f"{sys.executable} {ROOT}/{STEPS[5]}/server.py"
+    if word.startswith(("./my-server", "python my_server.py")):
+        return f"{ours} {{port}}" if "{port}" in word else f"{ours} 29090"
+    return word.replace("localhost:8080", f"localhost:{server.port}").replace("9090", "29090")
+
+
+def done(command: list[str]) -> int:
+    """Run a command to its end; return its status."""
+    return subprocess.run(command, cwd=ROOT, timeout=50, check=False).returncode
+
+
+@pytest.mark.parametrize("step", LINEAGE)
+def test_the_page_shows_the_diff_from_its_parent(step: str) -> None:
+    diff = f"diff {LINEAGE[step].parent}/server.py {step}/server.py"
+    assert diff in commands(ROOT / step / "README.md")
+
+
+def test_every_step_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for step in STEPS:
+        assert f"({step}/README.md)" in text
+        assert re.search(rf"{step}\s+(│?\s+)?\w", text)
+
+
+def test_the_loop_on_the_page_of_step7() -> None:
+    """Ticks stall while a callback blocks, and go on while the pool works."""
+    page = pages.BLOCK.sub("", (ROOT / STEPS[6] / "README.md").read_text())
+    blocking, pooled = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script = blocking + 'print("then")\n' + pooled + "loop.close()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert re.fullmatch(r"<lambda> held everybody up for 0\.5\d+ s\n", done.stderr)
+    first, _, second = done.stdout.partition("then\n")
+    assert "slept\n" in second
+    assert second.count("tick") >= first.count("tick") + 2

@@ -1,0 +1,172 @@
+"""The tests of the tests: each check fails on a server with its bug, and on no other."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lab.broken.bugs import BUGS
+from lab.check.rungs import CHECKS, MATRIX
+from lab.check.suite import FAILED, HELD, verdicts
+from lab.harness import servers
+from lab.harness.servers import ROOT, Foreign, Server
+from tests import checks
+
+TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"}
+
+SEEN_BY: dict[str, tuple[str, set[str]]] = {
+    "no_greeting": ("ack", set()),
+    "two_greetings": ("ack", set()),
+    "greets_when_spoken_to": ("ack", set()),
+    "echoes_unchanged": ("ack", set()),
+    "echoes_garbage": ("ack", set()),
+    "forgets_the_frame": ("cuts", TALK | {"resets", "vanished", "thousand_idle"}),
+    "whole_frames_only": (
+        "cuts",
+        TALK | {"vanished", "thousand_idle", "stuck_reader", "never_reads", "idle_cpu", "resets"},
+    ),
+    "saturates_at255": ("all_values", set()),
+    "stops_at_zero": ("all_values", {"garbage"}),
+    "one_frame_a_packet": (
+        "many_frames",
+        {"cuts", "all_values", "odd_places", "late_reader", "half_close", "side_by_side", "drip"},
+    ),
+    "gives_up_on_garbage": ("garbage", set()),
+    "caret_opens_again": ("odd_places", {"cuts", "all_values"}),
+    "fixed_buffer": ("long_frame", set()),
+    "careless_send": ("late_reader", set()),
+    "drops_the_reply_at_half_close": ("half_close", set()),
+    "never_closes": ("half_close", {"side_by_side", "churn", "no_descriptors"}),
+    # Whichever check is next may be the one to find it dead.
+    "dies_of_a_health_check": ("connect_and_close", {*CHECKS}),
+    "dies_of_a_reset": ("resets", {*CHECKS}),
+    "spins_after_a_reset": ("resets", {"idle_cpu", "churn"}),
+    "state_by_descriptor": ("vanished", {"half_close", "resets", "drip", "churn", "side_by_side"}),
+    "one_at_a_time": ("side_by_side", {"silence", "stuck_reader", "thousand_idle"}),
+    "waits_for_the_first_word": ("silence", {"thousand_idle", "no_descriptors", "resets"}),
+    "one_conversation_at_a_time": ("stuck_reader", {"drip", "churn", "no_descriptors"}),
+    "blocks_in_send": ("stuck_reader", set()),
+    "answers_the_last_speaker": ("drip", {"side_by_side", "churn"}),
+    "looks_now_and_then": ("latency", set()),
+    "nagle": ("latency", set()),
+    # Its backlog is full, and it is slow: whatever brings many clients fails.
+    "short_backlog": (
+        "burst",
+        {"connect_and_close", "drip", "churn", "no_descriptors", "thousand_idle", "idle_cpu"},
+    ),
+    "spins": ("idle_cpu", {"no_descriptors", "resets"}),
+    "always_watches_for_writing": ("idle_cpu", {"no_descriptors"}),
+    "large_buffers": ("idle_memory", set()),
+    "no_backpressure": ("never_reads", {"late_reader", "idle_cpu"}),
+    "leaks_descriptors": ("churn", set()),
+    "leaks_after_a_reset": ("churn", set()),
+    "leaves_zombies": ("churn", set()),
+    "leaks_memory": ("churn", set()),
+    "at_most_five_hundred": ("thousand_idle", set()),
+    "at_most_a_thousand": ("high_descriptor", set()),
+    "spins_without_descriptors": ("no_descriptors", set()),
+    "sends_away_without_descriptors": ("no_descriptors", set()),
+    "dies_without_descriptors": ("no_descriptors", set()),
+    "ignores_sigterm": ("ends", set()),
+    "keeps_the_port": ("restarts", set()),
+}
+"""For each bug the check that has to fail on it, and those that may because of it."""
+
+OURS = {
+    "ignores_ctrl_c": checks.ends_on_ctrl_c,
+    "ends_with_a_traceback": checks.ends_on_sigterm,
+    "ends_with_another_status": checks.ends_on_sigterm,
+}
+"""What only servers of ours must not do."""
+
+SLOW = {
+    "late_reader",
+    "resets",
+    "side_by_side",
+    "idle_cpu",
+    "idle_memory",
+    "never_reads",
+    "churn",
+    "thousand_idle",
+    "no_descriptors",
+    "high_descriptor",
+    "ends",
+    "restarts",
+}
+"""Checks that take a third of a second, or a start, and more. They run against the servers
+they have to fail on; with `--full` against all."""
+
+PLANTED = [sys.executable, str(ROOT / "lab" / "broken")]
+
+
+def failures(bug: str, full: bool, folder: Path) -> dict[str, str]:
+    """Run the suite against a planted server; return what failed, and what was seen."""
+    must, _ = SEEN_BY[bug]
+    names = [one.name for one in MATRIX if full or one.name not in SLOW or one.name == must]
+    words = ["--cmd", shlex.join((*PLANTED, bug, "{port}")), "--only", ",".join(names)]
+    file = folder / bug
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "check", *words, "--patience", "0.5", "--json", str(file)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 1
+    (found,) = json.loads(file.read_text())["servers"]
+    return {one["check"]: one["seen"] for one in found["checks"] if one["outcome"] == FAILED}
+
+
+@pytest.fixture(scope="module")
+def found(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[dict[str, str]]]]:
+    """What fails on each planted server; two are looked at at a time, since most is waiting."""
+    bugs = [
+        str(item.callspec.params["bug"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == "test_the_bug_is_seen"
+    ]
+    full, folder = request.config.getoption("full"), tmp_path_factory.mktemp("found")
+    with ThreadPoolExecutor(2) as pool:
+        yield {bug: pool.submit(failures, bug, full, folder) for bug in bugs}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("bug", SEEN_BY)
+@pytest.mark.timeout(300)
+def test_the_bug_is_seen(bug: str, found: dict[str, Future[dict[str, str]]]) -> None:
+    must, may = SEEN_BY[bug]
+    failed = found[bug].result()
+    assert must in failed
+    assert not failed.keys() - {must} - may, failed
+
+
+@pytest.mark.parametrize("bug", OURS)
+def test_a_bug_of_ours_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (checks, servers):
+        monkeypatch.setattr(module, "END", 1)
+    with Server([*PLANTED, bug]) as server, pytest.raises(AssertionError):
+        OURS[bug](server)
+
+
+def test_a_right_server_passes() -> None:
+    found = list(verdicts(MATRIX, partial(Foreign, [*PLANTED, "right", "{port}"])))
+    assert [one.check for one in found] == MATRIX
+    assert {one.check.name: one.seen for one in found if one.outcome != HELD} == {}
+    with Server([*PLANTED, "right"]) as server:
+        checks.ends_on_sigterm(server)
+    with Server([*PLANTED, "right"]) as server:
+        checks.ends_on_ctrl_c(server)
+
+
+def test_every_bug_and_every_check_has_its_test() -> None:
+    assert SEEN_BY.keys() | OURS.keys() == BUGS.keys()
+    assert {must for must, _ in SEEN_BY.values()} == {check.name for check in MATRIX}
+    assert SLOW | {name for _, may in SEEN_BY.values() for name in may} <= CHECKS.keys()
