@@ -127,8 +127,10 @@ def accept(poller: Poller, listener: socket.socket) -> None:
 def attend(poller: Poller, client: Client, step: Callable[[Client], object]) -> None:
     """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
-        with contextlib.suppress(BlockingIOError):
+        try:
             step(client)
+        except BlockingIOError:
+            pass  # it was not ready after all
         poller.watch(client, WRITE if client.unsent else READ)
     except Exception as error:
         drop(poller, client, error)

@@ -1,9 +1,8 @@
 """Step 6, epoll and kqueue: tell the kernel once, and hear of the ready ones only.
 
-The set of sockets lives in the kernel: each is registered once, and waiting
-returns those that are ready and no others. There is no limit on descriptors but
-that of the process, and idle clients cost memory but no time. Linux calls it epoll;
-macOS and the BSDs call it kqueue.
+The kernel keeps the set of sockets: each is registered once, and a wait returns those that
+are ready and no others. There is no limit on descriptors but that of the process, and idle
+clients cost memory but no time. Linux calls it epoll; macOS and the BSDs call it kqueue.
 """
 
 import contextlib
@@ -150,8 +149,10 @@ def accept(poller: Poller, listener: socket.socket) -> None:
 def attend(poller: Poller, client: Client, step: Callable[[Client], object]) -> None:
     """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
-        with contextlib.suppress(BlockingIOError):
+        try:
             step(client)
+        except BlockingIOError:
+            pass  # it was not ready after all
         poller.watch(client, WRITE if client.unsent else READ)
     except Exception as error:
         drop(poller, client, error)

@@ -6,7 +6,6 @@ ready. While one of them runs nobody else is served, so none may make a call tha
 blocks. This server never blocks; one that must hands that call to the pool.
 """
 
-import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -67,8 +66,10 @@ def on_ready(loop: Loop, client: Client) -> None:
 def attend(loop: Loop, client: Client, step: Callable[[Client], object]) -> None:
     """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
-        with contextlib.suppress(BlockingIOError):
+        try:
             step(client)
+        except BlockingIOError:
+            pass  # it was not ready after all
         loop.watch(client, WRITE if client.unsent else READ, on_ready)
     except Exception as error:
         drop(loop, client, error)
