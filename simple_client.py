@@ -53,8 +53,9 @@ class Conversation:
             late = {CONNECTING: "no connection", WAITING: f"no {ACK!r}", TALKING: "not closed"}
             self.problem = f"late: {late[self.state]}; {self._compared()}"
         except* (OSError, UnicodeError) as group:
-            connecting = self.state == CONNECTING
-            what = f"cannot connect to {host}:{port}" if connecting else "connection lost"
+            what = {CONNECTING: f"cannot connect to {host}:{port}"}.get(
+                self.state, "connection lost"
+            )
             self.problem = f"{what}: {_reason(group.exceptions[0])}"
         self._enter(FAILED if self.problem else DONE)
 
@@ -77,12 +78,13 @@ class Conversation:
                 self.problem = f"{kind}: {self._compared()}"
 
     async def _send(self, writer: asyncio.StreamWriter, pace: float) -> None:
-        for piece, pause in SCRIPT:
-            log.info("%s sending %r", self.name, piece)
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(pause * pace)
-        writer.write_eof()
+        with contextlib.suppress(ConnectionError):  # the read says better what was wrong
+            for piece, pause in SCRIPT:
+                log.info("%s sending %r", self.name, piece)
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause * pace)
+            writer.write_eof()
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         """Receive until the server closes, or has sent more than it owes."""
