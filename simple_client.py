@@ -53,10 +53,10 @@ class Conversation:
             late = {CONNECTING: "no connection", WAITING: f"no {ACK!r}", TALKING: "not closed"}
             self.problem = f"late: {late[self.state]}; {self._compared()}"
         except* (OSError, UnicodeError) as group:
-            what = {CONNECTING: f"cannot connect to {host}:{port}"}.get(
-                self.state, "connection lost"
+            how = (
+                "connection lost" if self.state != CONNECTING else f"no connection to {host}:{port}"
             )
-            self.problem = f"{what}: {_reason(group.exceptions[0])}"
+            self.problem = f"{how}: {_reason(group.exceptions[0])}"
         self._enter(FAILED if self.problem else DONE)
 
     async def _talk(self, host: str, port: int, pace: float, limit: asyncio.Timeout) -> None:
