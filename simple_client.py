@@ -32,16 +32,13 @@ log = logging.getLogger("simple_client")
 
 
 class Conversation:
-    """One connection: its state, what came back, and what was wrong with that ("": nothing).
-
-    `on_state(conversation)` is called whenever the state changes.
-    """
+    """One connection. `on_state(conversation)` is called whenever its state changes."""
 
     def __init__(self, name: str, on_state: OnState = bool) -> None:
         self.name = name
         self.on_state = on_state
         self.received = b""
-        self.problem = ""
+        self.problem = ""  # what was wrong with that, if anything
         self.state = CONNECTING
 
     async def run(self, host: str, port: int, pace: float, patience: float) -> None:
@@ -53,10 +50,10 @@ class Conversation:
             late = {CONNECTING: "no connection", WAITING: f"no {ACK!r}", TALKING: "not closed"}
             self.problem = f"late: {late[self.state]}; {self._compared()}"
         except* (OSError, UnicodeError) as group:
-            how = (
-                "connection lost" if self.state != CONNECTING else f"no connection to {host}:{port}"
-            )
-            self.problem = f"{how}: {_reason(group.exceptions[0])}"
+            what = "connection lost"
+            if self.state == CONNECTING:
+                what = f"no connection to {host}:{port}"
+            self.problem = f"{what}: {_reason(group.exceptions[0])}"
         self._enter(FAILED if self.problem else DONE)
 
     async def _talk(self, host: str, port: int, pace: float, limit: asyncio.Timeout) -> None:
