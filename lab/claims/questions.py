@@ -15,7 +15,6 @@ from typing import Any
 
 from lab import edges, primes
 from lab.bench.contestants import THREADS
-from lab.bench.load import greeted
 from lab.broken import variants
 from lab.claims.claim import WITHIN, Finding, Sizes, claim, found, started
 from lab.harness import processes, servers
@@ -24,6 +23,7 @@ from lab.harness.clients import (
     clients,
     exactly,
     expect,
+    greeted_clients,
     letters,
     owed,
     reset,
@@ -181,9 +181,9 @@ def eight_megabytes(sizes: Sizes) -> Finding:
     uses.
     """
     count = sizes.pick(200, 1000)
-    with THREADS.start() as server, greeted(server, 1):
+    with THREADS.start() as server, greeted_clients(server, 1):
         resident, virtual = server.memory(), processes.virtual_bytes(server.pid)
-        with greeted(server, count):
+        with greeted_clients(server, count):
             resident = (server.memory() - resident) / count
             virtual = (processes.virtual_bytes(server.pid) - virtual) / count
             server.stop()

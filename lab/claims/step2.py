@@ -5,13 +5,15 @@ import statistics
 import time
 from pathlib import Path
 
-from lab.bench import contestants, workloads
-from lab.bench.load import Crowd, greeted
+from lab.bench import contestants
+from lab.bench.load import Crowd
+from lab.bench.workloads import frame
 from lab.broken import variants
+from lab.claims import costs
 from lab.claims.claim import Curves, Finding, Sizes, claim, found, started
 from lab.claims.step1 import served_at_once
 from lab.harness import processes, servers
-from lab.harness.clients import expect
+from lab.harness.clients import expect, greeted_clients
 from lab.harness.servers import NotMeasured, Server
 from lab.harness.talks import at_once, elapsed
 from lab.observe import run
@@ -33,10 +35,7 @@ def threads_cost(sizes: Sizes) -> Finding:
     """
     points = sizes.pick((100, 500), (100, 1000, 3000, 9000))
     memory = {
-        step.name: [
-            (float(count), workloads.memory(step, count, 0)["memory"] * count / 2**20)
-            for count in points
-        ]
+        step.name: [(float(count), costs.memory(step, count) * count / 2**20) for count in points]
         for step in (contestants.THREADS, contestants.EPOLL)
     }
     threads, loop = (of_all[-1][1] for of_all in memory.values())
@@ -53,8 +52,8 @@ def threads_cost(sizes: Sizes) -> Finding:
 
 def context_switches(step: int, count: int) -> float:
     """Return the server's context switches for each request, with so many clients that talk."""
-    with started(step) as server, greeted(server, count) as socks:
-        crowd = Crowd(socks, *workloads.frame(64))
+    with started(step) as server, greeted_clients(server, count) as socks:
+        crowd = Crowd(socks, *frame(64))
         before = switches_of(server)
         traffic = crowd.talk(0.5)
         crowd.close()
@@ -75,7 +74,7 @@ def switches_of(server: Server) -> int:
 @claim("B3", step=2)
 def silence_holds_a_thread(sizes: Sizes) -> Finding:
     """Who connects and says nothing still holds a thread, as long as it likes."""
-    with started(2) as server, greeted(server, 100) as socks:
+    with started(2) as server, greeted_clients(server, 100) as socks:
         time.sleep(sizes.pick(0.3, 3))
         held = processes.threads(server.pid)
         for sock in socks:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from lab import scale
-from lab.bench import contestants, workloads
+from lab.bench import contestants
 from lab.bench.contestants import Contestant
+from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Curves, Finding, Sizes, claim, found, started
 from lab.claims.step1 import served_at_once
 from lab.harness import servers
@@ -65,7 +66,7 @@ def grows_with_the_watched(sizes: Sizes) -> Finding:
     }
     seconds = sizes.pick(0.1, 0.5)
     lines = {
-        who.name: [(float(at), workloads.idle(who, at, seconds)["cpu"] * 1e6) for at in some]
+        who.name: [(float(at), costs.request(who, at, seconds=seconds) * 1e6) for at in some]
         for who, some in points.items()
     }
     curves = Curves("silent clients beside the 50 that talk", "CPU per request (us)", lines)

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from lab.bench import figures
-from lab.bench.results import Results
+from lab.bench import report
 from lab.check import limits
 from lab.check.rungs import CHECKS
 from lab.harness.servers import ROOT, STEPS
@@ -60,12 +59,12 @@ def checks(_: str) -> str:
 
 def bench(name: str) -> str:
     """Return a table or a sentence of the bench's results."""
-    return figures.block(results(), name)
+    return report.block(results(), name)
 
 
-def results() -> Results:
+def results() -> report.Results:
     """Return the results that are kept."""
-    return Results(json.loads((BENCH / "results.json").read_text()))
+    return report.Results(json.loads((BENCH / "results.json").read_text()))
 
 
 def claims(keys: str) -> str:
