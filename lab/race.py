@@ -9,6 +9,7 @@ import time
 import simple_client
 from common import descriptors
 from lab.harness import processes, servers
+from lab.show import arguments
 
 MARKS = {
     simple_client.WAITING: ".",
@@ -162,9 +163,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         description="Start the servers on free ports, drive each with one client and then with"
         " N at once, show who waits, and compare. Ctrl-C ends it and the servers.",
     )
-    parser.add_argument("-n", type=simple_client.positive, default=5, help="clients of each (5)")
+    parser.add_argument("-n", type=arguments.positive, default=5, help="clients of each (5)")
     parser.add_argument(
-        "--pace", type=simple_client.pace, default=1.0, help="scales the client's pauses (1.0)"
+        "--pace", type=arguments.pace, default=1.0, help="scales the client's pauses (1.0)"
     )
     parser.add_argument("steps", metavar="STEP", nargs="*", help="as step5_select, step5 or 5")
     parser.set_defaults(run=run)

@@ -15,9 +15,9 @@ import sys
 from functools import partial
 from typing import Any
 
-import simple_client
 from common import descriptors, serving
 from lab.harness import processes, servers
+from lab.show import arguments
 
 REQUESTS = 1000
 STEPS = ("step5_select", "step6_epoll_kqueue")
@@ -107,7 +107,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "scale", help="one request beside many idle clients", description=__doc__
     )
     parser.add_argument(
-        "-n", type=simple_client.positive, default=9000, help="idle clients, at most (9000)"
+        "-n", type=arguments.positive, default=9000, help="idle clients, at most (9000)"
     )
     parser.set_defaults(run=run)
 

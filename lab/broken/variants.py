@@ -85,7 +85,12 @@ def forgets_the_rest() -> None:
 def keeps_reading() -> None:
     """Step 6 without backpressure: it reads on while it has something unsent."""
 
-    def attend(poller: step6.Poller, client: step6.Client) -> None:
+    def attend(
+        poller: step6.Poller, client: step6.Client, step: Callable[[step6.Client], object]
+    ) -> None:
+        if step is step6.greet:
+            real_attend(poller, client, step)
+            return
         try:
             if data := _received(client):
                 client.unsent += client.framing.feed(data)
@@ -95,7 +100,7 @@ def keeps_reading() -> None:
         except (EOFError, OSError) as error:
             step6.drop(poller, client, error)
 
-    step6.attend = attend
+    real_attend, step6.attend = step6.attend, attend
     step6.main()
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import simple_client
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
 from lab.check.suite import NOT_GREETED, Check, verdicts
 from lab.harness import servers
 from lab.harness.servers import Endpoint
+from lab.show import arguments
 
 EXAMPLES = """examples:
   python -m lab check step5_select
@@ -116,7 +116,7 @@ def subjects_of(args: argparse.Namespace) -> "list[tuple[Report, Callable[[], En
         host, _, port = args.connect.rpartition(":")
         if not host or not port.isdecimal():
             raise ValueError(f"{args.connect!r} is not HOST:PORT")
-        address = host.strip("[]"), simple_client.port(port)
+        address = host.strip("[]"), arguments.port(port)
         return [(Report(args.connect), partial(Endpoint, *address, args.patience))]
     found: list[tuple[Report, Callable[[], Endpoint]]] = []
     for step in map(servers.named, args.steps or servers.STEPS):
@@ -146,7 +146,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add = parser.add_argument
     add("steps", metavar="STEP", nargs="*", help="a folder of ours, or its number (all seven)")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
-    add("--port", type=simple_client.port, default=0, help="its port, if COMMAND does not take one")
+    add("--port", type=arguments.port, default=0, help="its port, if COMMAND does not take one")
     add("--connect", metavar="HOST:PORT", help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")

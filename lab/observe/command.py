@@ -10,7 +10,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import simple_client
 from lab.harness import servers
 from lab.observe import run as running
 from lab.observe import summary, trace
@@ -75,8 +74,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add = parser.add_argument
     add("step", metavar="STEP", nargs="?", help="a step, or a script that is started like one")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
-    add("-n", type=simple_client.positive, default=3, help="clients at once (3)")
-    add("--pace", type=simple_client.pace, default=1.0, help="scales their pauses (1.0)")
+    add("-n", type=arguments.positive, default=3, help="clients at once (3)")
+    add("--pace", type=arguments.pace, default=1.0, help="scales their pauses (1.0)")
     add(
         "--out", metavar="FILE", type=arguments.file, help="write the calls there, as lines of JSON"
     )

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import simple_client
 from lab.harness import servers
 from lab.observe import run as running
 from lab.observe import summary
@@ -232,8 +231,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     add = parser.add_argument
     add("steps", metavar="STEP", nargs="+", help="as step5_select, step5 or 5")
-    add("-n", type=simple_client.positive, default=3, help="clients at once (3)")
-    add("--pace", type=simple_client.pace, default=1.0, help="scales their pauses (1.0)")
+    add("-n", type=arguments.positive, default=3, help="clients at once (3)")
+    add("--pace", type=arguments.pace, default=1.0, help="scales their pauses (1.0)")
     add(
         "-o",
         "--out",

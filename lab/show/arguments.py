@@ -1,9 +1,33 @@
-"""Arguments that name files and folders, checked before hours of work go into them."""
+"""Arguments of the commands, checked before hours of work go into them."""
 
 import argparse
 import importlib.util
 import sys
 from pathlib import Path
+
+
+def port(text: str) -> int:
+    """Parse an argument that is a port number."""
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 65535")
+    return value
+
+
+def positive(text: str) -> int:
+    """Parse an argument that is a number of clients."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def pace(text: str) -> float:
+    """Parse an argument that scales the pauses."""
+    value = float(text)
+    if not 0 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000")
+    return value
 
 
 def file(text: str) -> Path:
