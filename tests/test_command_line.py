@@ -15,8 +15,14 @@ from common import serving
 from lab.harness import clients, servers
 from lab.harness.servers import ROOT, STEPS, Server, has_ipv6
 from step4_nonblocking_polling import server as step4
+from tests.contract import each_step
 
-SCRIPTS = [str(ROOT / step / "server.py") for step in STEPS]
+pytestmark = pytest.mark.aside
+
+
+def script(step: str) -> str:
+    """Return the server of a step, as it is given to Python."""
+    return str(ROOT / step / "server.py")
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -41,25 +47,26 @@ def logged(server: Server, text: str) -> str:
     return server.log()
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_says_what_the_step_shows(script: str) -> None:
-    done = run(sys.executable, script, "--help")
+@each_step
+def test_help_says_what_the_step_shows(step: str) -> None:
+    done = run(sys.executable, script(step), "--help")
     assert done.returncode == 0
     assert "[PORT]" in done.stdout
     assert "--host" in done.stdout
     paragraph = done.stdout.partition("\n\n")[2].partition("\n\npositional")[0]
-    assert paragraph.startswith(f"Step {Path(script).parent.name[4]}, ")
+    assert paragraph.startswith(f"Step {step[4]}, ")
     assert len(paragraph.split()) > 30
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_runs_from_anywhere_isolated_and_uninstalled(script: str, tmp_path: Path) -> None:
-    command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(tmp_path)]
-    with Server([*command, sys.executable, "-I", script, "0"]) as server:
+@each_step
+def test_runs_from_anywhere_isolated_and_uninstalled(step: str) -> None:
+    command = ["sh", "-c", 'cd /; exec "$@"', "sh"]
+    with Server([*command, sys.executable, "-I", script(step), "0"]) as server:
         assert server.host == "127.0.0.1"  # unless told otherwise
         clients.serves(server)
 
 
+@each_step
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_serves_on_ipv6(step: str) -> None:
     with servers.start(step, "--host", "::1") as server:
@@ -67,22 +74,22 @@ def test_serves_on_ipv6(step: str) -> None:
         clients.serves(server)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_port_that_is_taken(script: str) -> None:
+@each_step
+def test_a_port_that_is_taken(step: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = one_line(run(sys.executable, script, str(port)))
+        line = one_line(run(sys.executable, script(step), str(port)))
     assert line == f"Cannot serve on 127.0.0.1:{port}: Address already in use\n"
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http", "1.5"])
 def test_a_port_that_is_none(port: str) -> None:
-    assert port in one_line(run(sys.executable, SCRIPTS[0], "--", port))
+    assert port in one_line(run(sys.executable, script(STEPS[0]), "--", port))
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "1.2.3.4.5"])
 def test_an_unknown_host(host: str) -> None:
-    line = one_line(run(sys.executable, SCRIPTS[0], "0", "--host", host))
+    line = one_line(run(sys.executable, script(STEPS[0]), "0", "--host", host))
     assert line.startswith(f"Cannot serve on {host}:0: ")
 
 
@@ -91,7 +98,7 @@ def test_no_permission() -> None:
         lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
         if lowest < 2:
             pytest.skip("every port is free for all here")
-    command = [sys.executable, SCRIPTS[0], "1"]
+    command = [sys.executable, script(STEPS[0]), "1"]
     if os.geteuid() == 0:
         if sys.platform != "linux":
             pytest.skip("root may bind every port")
@@ -101,27 +108,30 @@ def test_no_permission() -> None:
     assert line == "Cannot serve on 127.0.0.1:1: Permission denied\n"
 
 
+@each_step
 def test_an_unknown_option(step: str) -> None:
-    line = one_line(run(sys.executable, str(ROOT / step / "server.py"), "--nonsense"))
+    line = one_line(run(sys.executable, script(step), "--nonsense"))
     assert "--nonsense" in line
 
 
 @pytest.mark.parametrize("interval", ["-1", "nan", "soon", "1e9"])
-def test_an_interval_that_is_none(interval: str) -> None:
-    script = str(ROOT / "step4_nonblocking_polling" / "server.py")
-    line = one_line(run(sys.executable, script, "0", f"--interval={interval}"))
+def test_step4_an_interval_that_is_none(interval: str) -> None:
+    polling = script("step4_nonblocking_polling")
+    line = one_line(run(sys.executable, polling, "0", f"--interval={interval}"))
     assert interval in line
 
 
+@each_step
 def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
     with servers.start(step) as server, server.connect() as sock:
         assert clients.exactly(sock, 1) == b"*"
         assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
         assert clients.to_the_end(sock) == b""
-    with Server([sys.executable, str(ROOT / step / "server.py"), str(server.port)]) as again:
+    with Server([sys.executable, script(step), str(server.port)]) as again:
         clients.serves(again)
 
 
+@each_step
 def test_ends_while_it_is_busy(step: str) -> None:
     """A server that does not get rid of what it owes ends all the same."""
     with servers.start(step, "--quiet") as server, server.connect() as sock:
@@ -131,6 +141,7 @@ def test_ends_while_it_is_busy(step: str) -> None:
         assert server.log() == ""
 
 
+@each_step
 @pytest.mark.parametrize("gap", [0, 0.0005, 0.003])
 def test_two_signals_right_after_the_start(step: str, gap: float) -> None:
     with servers.start(step) as server:
@@ -168,6 +179,7 @@ def test_an_interrupt_that_gets_lost_does_not_keep_it_alive() -> None:
         assert "Exception ignored" in server.log()
 
 
+@each_step
 def test_logs_who_comes_and_goes(step: str) -> None:
     with servers.start(step) as server:
         with server.connect() as sock:
@@ -181,6 +193,7 @@ def test_logs_who_comes_and_goes(step: str) -> None:
     assert came < went
 
 
+@each_step
 def test_logs_why_a_client_failed(step: str) -> None:
     with servers.start(step) as server:
         sock = server.connect()
@@ -192,6 +205,7 @@ def test_logs_why_a_client_failed(step: str) -> None:
     assert "disconnected: Connection reset by peer (1 bytes in, 1 bytes out)\n" in log
 
 
+@each_step
 def test_quiet_logs_nothing_but_trouble(step: str) -> None:
     with servers.start(step, "--quiet") as server:
         clients.serves(server)
@@ -200,9 +214,11 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
 
 
 def test_raises_its_limit_on_descriptors_and_says_so() -> None:
-    script = str(ROOT / "step6_epoll_kqueue" / "server.py")
-    limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable, script, "0"]
-    with Server(limited) as server, clients.clients(server, 100) as socks:
+    limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable]
+    with (
+        Server([*limited, script("step6_epoll_kqueue"), "0"]) as server,
+        clients.clients(server, 100) as socks,
+    ):
         assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 100
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
@@ -271,8 +287,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_step2_refuses_whom_it_has_no_thread_for() -> None:
     """The threads are named after their clients."""
-    script = str(ROOT / "step2_thread_per_client" / "server.py")
-    with Server([sys.executable, "-c", FEW_THREADS, script, "0"]) as server:
+    threads = script("step2_thread_per_client")
+    with Server([sys.executable, "-c", FEW_THREADS, threads, "0"]) as server:
         with clients.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
             assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]

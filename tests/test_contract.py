@@ -5,53 +5,41 @@ import sys
 import pytest
 
 from lab.check import limits
-from lab.check.rungs import CHECKS
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
+from lab.check.rungs import CHECKS, MATRIX
+from lab.check.suite import Check
 from lab.harness import servers
 from lab.harness.clients import busy, clients
 from lab.harness.servers import ROOT, Server
-from tests import checks
+from tests import checks, contract
+from tests.contract import each_step
 
-MATRIX = [check for check in CHECKS.values() if not check.asked_for]
-
-
-def named(check: Check) -> str:
-    return check.name
+pytestmark = pytest.mark.aside
 
 
-def check_as_declared(check: Check, step: str, server: Server) -> None:
-    """Run a check, and compare with what the step is declared to fail."""
-    expected = FAILED if check.name in limits.declared(step) else HELD
-    if step in limits.NOT_MEASURED.get(check.name, ()):
-        expected = NOT_MEASURED
-    if expected == FAILED:
-        server.patience = 0.5  # for an answer that is not to come
-    try:
-        verdict = judge(check, server)
-    finally:
-        server.patience = 10
-    assert verdict.outcome == expected, verdict.seen
-    assert "Traceback" not in verdict.seen or expected == FAILED
+@contract.each(MATRIX)
+@each_step
+def test_contract(step: str, check: Check) -> None:
+    contract.as_declared(check, step)
 
 
-@pytest.mark.parametrize("check", MATRIX, ids=named)
-def test_contract(check: Check, step: str, server: Server) -> None:
-    check_as_declared(check, step, server)
-
-
+@pytest.mark.in_turn
 @pytest.mark.timeout(180)
-def test_ten_thousand(step: str, server: Server, request: pytest.FixtureRequest) -> None:
+@each_step
+def test_ten_thousand(step: str, request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("full"):
         pytest.skip("with --full only")
-    check_as_declared(CHECKS["ten_thousand_idle"], step, server)
+    contract.as_declared(CHECKS["ten_thousand_idle"], step)
 
 
 @pytest.mark.parametrize("end", [checks.ends_on_sigterm, checks.ends_on_ctrl_c])
-def test_end(end: checks.Check, step: str) -> None:
+@each_step
+def test_end(step: str, end: checks.Check) -> None:
+    """A signal ends it at once, whatever its clients are doing, with status 0."""
     with servers.start(step) as server:
         end(server)
 
 
+@each_step
 def test_no_descriptors_is_logged_now_and_then(step: str) -> None:
     command = [sys.executable, str(ROOT / step / "server.py"), "{port}"]
     with Server(command, limit=24) as server, clients(server, 30):

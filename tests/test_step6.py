@@ -21,6 +21,7 @@ import pytest
 from common import descriptors
 from lab import edges
 from lab.check import leaving, talk
+from lab.check.rungs import MATRIX
 from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
@@ -28,8 +29,9 @@ from lab.tests.commands import lab_prints
 from step6_epoll_kqueue import edge_triggered
 from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
-from tests import checks, kqueue_model
-from tests.test_contract import MATRIX, check_as_declared, named
+from tests import checks, contract, kqueue_model
+
+pytestmark = pytest.mark.aside
 
 REAL = hasattr(select, "kqueue")
 MODEL = [sys.executable, str(ROOT / "tests" / "kqueue_model.py")]
@@ -46,33 +48,27 @@ if REAL:
     FORMS = {"kqueue-edge": [sys.executable, *EDGE]}
 
 
-@pytest.fixture(scope="module", params=FORMS)
-def command(request: pytest.FixtureRequest) -> list[str]:
-    """The command that starts each form."""
-    return FORMS[request.param]
+each_form = pytest.mark.parametrize("form", FORMS)
 
 
-@pytest.fixture(scope="module")
-def running(command: list[str]) -> Iterator[Server]:
-    with Server(command) as server:
-        yield server
+@contract.each(MATRIX)
+@each_form
+def test_contract(form: str, check: Check) -> None:
+    contract.as_declared(check, "step6_epoll_kqueue", FORMS[form], form)
 
 
-@pytest.mark.parametrize("check", MATRIX, ids=named)
-def test_contract(check: Check, server: Server) -> None:
-    check_as_declared(check, "step6_epoll_kqueue", server)
-
-
-def test_two_hundred_clients(server: Server) -> None:
-    with clients.clients(server, 200) as socks:
+@each_form
+def test_two_hundred_clients(form: str) -> None:
+    with Server(FORMS[form]) as server, clients.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
         assert [clients.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
 
 
-def test_data_and_its_end_at_once(server: Server) -> None:
+@each_form
+def test_data_and_its_end_at_once(form: str) -> None:
     """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
-    with server.connect() as sock:
+    with Server(FORMS[form]) as server, server.connect() as sock:
         assert clients.exactly(sock, 1) == b"*"
         os.kill(server.pid, signal.SIGSTOP)
         try:
@@ -83,8 +79,10 @@ def test_data_and_its_end_at_once(server: Server) -> None:
         assert clients.to_the_end(sock) == b"b" * 200_000
 
 
-def test_partial_sends(command: list[str]) -> None:
+@each_form
+def test_partial_sends(form: str) -> None:
     """One byte a call; but no EAGAIN that is not true, which edges cannot make good for."""
+    command = FORMS[form]
     at = command.index("{port}") - 1
     honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
     with Server([*command[:at], *honest, *command[at:]]) as server:
@@ -93,11 +91,13 @@ def test_partial_sends(command: list[str]) -> None:
         leaving.resets.run(server)
 
 
-def test_ends(command: list[str]) -> None:
-    with Server(command) as server:
+@each_form
+def test_ends(form: str) -> None:
+    with Server(FORMS[form]) as server:
         checks.ends_on_sigterm(server)
 
 
+@pytest.mark.in_turn  # it takes all descriptors that there are
 def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
     """Most are silent and a few talk; as many as the limit on descriptors of this machine allows.
 
@@ -120,6 +120,7 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 
 
+@pytest.mark.in_turn
 def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6() -> None:
     printed = lab_prints("scale", "-n", "901")
     rows = [line.split() for line in printed.splitlines()[1:]]
@@ -209,6 +210,7 @@ def test_a_chatty_client_does_not_starve_the_others(
         sock.close()
 
 
+@pytest.mark.in_turn  # it has to be given a certain descriptor again
 @pytest.mark.parametrize("module", [level_triggered, edge_triggered])
 def test_a_reused_descriptor_has_no_events_of_the_one_before(
     kernel: Epoll | Kqueue, module: Any

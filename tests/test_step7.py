@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lab.check.rungs import MATRIX
 from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
@@ -22,9 +23,8 @@ from lab.tests.commands import lab_prints
 from step7_event_loop_threadpool import files
 from step7_event_loop_threadpool.eventloop import Loop
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
-from tests import checks
-from tests.test_contract import MATRIX, check_as_declared, named
-from tests.test_eventloop import run as run_until_stopped
+from tests import contract
+from tests.test_step7_eventloop import run as run_until_stopped
 
 FOLDER = ROOT / "step7_event_loop_threadpool"
 LONG = 100_000_000_000_031  # a prime that takes about a second
@@ -421,20 +421,14 @@ def test_processes_give_results_and_exceptions() -> None:
 STYLES = [[style, *extra] for style in ("streams", "protocol") for extra in ([], ["--uvloop"])]
 
 
-@pytest.fixture(scope="module", params=STYLES, ids=" ".join)
-def running(request: pytest.FixtureRequest) -> Iterator[Server]:
-    if "--uvloop" in request.param and not find_spec("uvloop"):
+@pytest.mark.aside
+@contract.each(check for check in MATRIX if check.rung in ("talk", "leaving", "together"))
+@pytest.mark.parametrize("style", STYLES, ids=" ".join)
+def test_contract(style: list[str], check: Check) -> None:
+    if "--uvloop" in style and not find_spec("uvloop"):
         pytest.skip("uvloop is not installed: it is an extra")
-    with start("asyncio_server.py", "--style", *request.param) as server:
-        yield server
-        checks.ends_on_sigterm(server)
-
-
-@pytest.mark.parametrize(
-    "check", [check for check in MATRIX if check.rung in ("talk", "leaving", "together")], ids=named
-)
-def test_contract(check: Check, server: Server) -> None:
-    check_as_declared(check, "step7_event_loop_threadpool", server)
+    command = [sys.executable, str(FOLDER / "asyncio_server.py"), "0", "--style", *style]
+    contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
 
 
 def test_without_uvloop_it_says_what_to_install() -> None:

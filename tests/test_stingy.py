@@ -2,13 +2,20 @@
 
 import sys
 
+import pytest
+
 from lab.check import leaving, talk
 from lab.harness import clients
 from lab.harness.clients import Failed
 from lab.harness.servers import ROOT, Server
+from tests.contract import each_step
+
+pytestmark = pytest.mark.aside
 
 
+@each_step
 def test_a_stingy_kernel(step: str) -> None:
+    """Where the kernel takes and gives a byte at a time, or nothing now, no byte is lost."""
     arguments = ["--interval", "0.001"] if step == "step4_nonblocking_polling" else []
     command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
     with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:

@@ -13,6 +13,9 @@ import simple_client
 from lab.check import limits
 from lab.harness import servers
 from lab.harness.servers import ROOT, Server
+from tests.contract import each_step
+
+pytestmark = pytest.mark.in_turn
 
 COUNT = 5
 PACE = 0.06
@@ -39,8 +42,11 @@ def side_by_side(found: float) -> bool:
     return found < 0.5 * COUNT
 
 
-def test_elapsed(step: str, server: Server) -> None:
-    found = ratio(server)
+@each_step
+def test_elapsed(step: str) -> None:
+    """Five clients take as long as one, or five times as long: as the step is declared to."""
+    with servers.start(step) as server:
+        found = ratio(server)
     serial = step in limits.LIMITS["side_by_side"]
     assert one_after_the_other(found) if serial else side_by_side(found), found
 

@@ -18,6 +18,9 @@ from lab.harness.clients import (
 )
 from lab.harness.servers import Endpoint, NotMeasured
 
+IDLE = 1000
+"""Clients that say nothing."""
+
 IDLE_SHARE = 0.015
 """Of a core, that a server may use while nobody says anything."""
 
@@ -45,10 +48,10 @@ def idle_cpu(server: Endpoint) -> str:
     `select` and the like: wait for room to write only while something is unsent, and do not
     wait for data that you will not read now.
     """
-    room_for(1000)
+    room_for(IDLE)
     with contextlib.ExitStack() as stack:
-        idle = stack.enter_context(idle_clients(server, 1000))
-        if len(idle) == 1000:  # one whose questions are not read, since it reads no answers
+        idle = stack.enter_context(idle_clients(server, IDLE))
+        if len(idle) == IDLE:  # one whose questions are not read, since it reads no answers
             stuck = stack.enter_context(greeted(server))
             send_until_stuck(stuck, b"^" + b"a" * (32 * MiB))
         settle(server)
@@ -68,12 +71,12 @@ def idle_memory(server: Endpoint) -> str:
     Each has a process, a stack or a large buffer of its own for as long as it is connected. One
     loop that waits for all of them needs only a small record for each.
     """
-    room_for(1000)
+    room_for(IDLE)
     with fresh(server) as own, idle_clients(own, 100) as first:
         if len(first) < 100:
             raise NotMeasured(f"it serves only {len(first)} at a time")
         before = own.memory()
-        with idle_clients(own, 900) as idle:
+        with idle_clients(own, IDLE - 100) as idle:
             each = (own.memory() - before) / len(idle)
     seen = f"{each / 1024:.1f} KiB for each of {len(idle)} idle clients"
     must(each < IDLE_BYTES, seen)

@@ -1,11 +1,20 @@
 """The sixth rung: many clients, high descriptors, and none left."""
 
-import select
 import socket
 
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
-from lab.harness.clients import busy, clients, expect, greeted, idle_clients, must, room_for, serves
+from lab.harness.clients import (
+    busy,
+    clients,
+    expect,
+    greeted,
+    idle_clients,
+    must,
+    readable,
+    room_for,
+    serves,
+)
 from lab.harness.servers import Endpoint
 
 LIMIT = 64
@@ -73,7 +82,7 @@ def no_descriptors(server: Endpoint) -> str:
     """
     with fresh(server, limit=LIMIT) as own, clients(own, LIMIT + 16) as socks:
         waiting, served = set(socks), []
-        while ready := select.select(waiting, [], [], 0.3)[0]:
+        while ready := readable(waiting, 0.3):
             served += greetings(ready)
             waiting.difference_update(ready)
         must(bool(served), "nobody is served")
@@ -83,7 +92,7 @@ def no_descriptors(server: Endpoint) -> str:
         expect(served[0], b"b", b"^a$")
         served.pop().close()  # that makes room for one; the others leave when it has come
         while waiting:
-            ready = select.select(waiting, [], [], own.patience)[0]
+            ready = readable(waiting, own.patience)
             must(bool(ready), f"{len(waiting)} clients were not served when there was room")
             waiting.difference_update(ready)
             for sock in served + greetings(ready):

@@ -173,6 +173,14 @@ def ready(sock: socket.socket, seconds: float, writing: bool) -> tuple[bool, boo
     return bool(events & ~select.POLLOUT), writing and bool(events & ~select.POLLIN)
 
 
+def readable(socks: Iterable[socket.socket], seconds: float) -> list[socket.socket]:
+    """Wait until some of them have something to be read; return those."""
+    poll, numbered = select.poll(), {sock.fileno(): sock for sock in socks}
+    for number in numbered:
+        poll.register(number, select.POLLIN)
+    return [numbered[number] for number, _ in poll.poll(seconds * 1000)]
+
+
 def compare(answer: bytes, expected: bytes) -> None:
     """Fail, saying where, if an answer is not what was owed."""
     if answer == expected:

@@ -125,6 +125,7 @@ def test_what_is_forgotten_in_a_batch_is_not_called(loop: Loop) -> None:
         other.close()
 
 
+@pytest.mark.in_turn  # it has to be given a certain descriptor again
 def test_an_event_for_a_reused_descriptor_hits_nobody(loop: Loop) -> None:
     """The same, and a new socket has been given the descriptor meanwhile."""
     pairs = [socket.socketpair() for _ in range(2)]

@@ -1,0 +1,102 @@
+"""For both suites: `--full`, tests that run beside others, what a reader is told, a look round.
+
+A test with the mark `aside` starts what it needs itself, and most of its time it waits. All such
+tests are begun in threads when the session begins, in their order; where the turn of one comes,
+its outcome is waited for. So it is a plain function with a name, for `-k` and all else. But it
+takes only what it is parametrized with; one with a fixture is run as if it had no mark.
+
+A test with the mark `in_turn` compares times, or wants many descriptors: it runs at the end, when
+nothing else does.
+"""
+
+import inspect
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from common import descriptors
+from lab.harness import processes
+
+WORKERS = 7
+"""Tests at a time, at most."""
+
+CONNECTIONS = 1200
+"""Descriptors that a test may take."""
+
+pytest_plugins = ["tests.summary"]
+
+ASIDE = pytest.StashKey[Future[object]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--full`."""
+    parser.addoption("--full", action="store_true", help="everything in its full size")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let fixtures stop what they started when pytest itself is told to end."""
+    config.addinivalue_line("markers", "aside: run beside others; see conftest.py")
+    config.addinivalue_line("markers", "in_turn: run when nothing else does; see conftest.py")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where a shell has started pytest in the background it is ignored, and would be so in
+    # every process the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    descriptors.raise_limit()  # some checks hold more than a thousand connections
+
+
+def values(item: pytest.Item) -> dict[str, object] | None:
+    """Return what a test that runs aside is to be called with; None for any other test."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if "aside" not in marks or "in_turn" in marks or not isinstance(item, pytest.Function):
+        return None
+    given = [mark.args[0] for mark in item.iter_markers("parametrize")]
+    names = {name for one in given for name in ([one] if isinstance(one, str) else one)}
+    if inspect.signature(item.function).parameters.keys() != names:
+        return None
+    return {name: item.callspec.params[name] for name in names}
+
+
+def order(item: pytest.Item) -> int:
+    """Return 0 for a test of the main thread, 1 for one aside, 2 for one in turn."""
+    return 2 if item.get_closest_marker("in_turn") else int(values(item) is not None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those that wait for an outcome after the others, which run meanwhile."""
+    items.sort(key=order)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Begin what runs aside; at the end there is no process of ours, and no thread."""
+    limit, _ = descriptors.raise_limit()
+    pool = ThreadPoolExecutor(max(1, min(WORKERS, limit // CONNECTIONS)))
+    begun = []
+    for item in request.session.items:
+        if (given := values(item)) is not None and isinstance(item, pytest.Function):
+            item.stash[ASIDE] = pool.submit(item.function, **given)
+            begun.append(item.stash[ASIDE])
+    yield
+    pool.shutdown(wait=False, cancel_futures=True)
+    while not all(one.done() for one in begun):  # interrupted: nobody hears what they say now
+        for pid in processes.children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    pool.shutdown()
+    assert processes.children(os.getpid()) == []
+    assert threading.enumerate() == [threading.main_thread()]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Wait for a test that runs aside; what it raises is raised here."""
+    begun = pyfuncitem.stash.get(ASIDE, None)
+    if begun is None:
+        return None
+    begun.result()
+    return True

@@ -1,0 +1,132 @@
+"""The contract of a step: every check, with the verdict that is declared for it."""
+
+import re
+import sys
+import threading
+from collections.abc import Iterable
+
+import pytest
+
+from lab.check import costs, limits, talk
+from lab.check.rungs import MATRIX
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
+from lab.harness.servers import ROOT, STEPS, Server
+from tests.summary import BREAKS, KEEPS, Broken, Finding
+
+__tracebackhide__ = True
+
+COMPARE_TIMES = {"latency", "side_by_side", "burst"}
+"""Checks that have to have the machine to themselves."""
+
+SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250))
+"""Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
+
+
+each_step = pytest.mark.parametrize("step", STEPS)
+
+
+def each(checks: Iterable[Check]) -> pytest.MarkDecorator:
+    """Return the decorator that runs a test for each of these checks."""
+    return pytest.mark.parametrize(
+        "check",
+        [
+            pytest.param(
+                check,
+                id=check.name,
+                marks=[pytest.mark.in_turn] if check.name in COMPARE_TIMES else [],
+            )
+            for check in checks
+        ],
+    )
+
+
+class Lender:
+    """Servers that have held a check, for the next: to start one takes longer than most checks.
+
+    Each is lent to one check at a time, and those of several threads are not mixed up.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.idle: list[Server] = []
+        self.closed = False
+
+    def lend(self, command: list[str]) -> Server:
+        """Return a server that was started with this command, now or before."""
+        with self.lock:
+            for server in self.idle:
+                if server.command == command and not server.ended():
+                    self.idle.remove(server)
+                    return server
+        return Server(command).__enter__()
+
+    def take_back(self, server: Server) -> None:
+        """Keep a server until it is lent again."""
+        with self.lock:
+            if not self.closed:
+                self.idle.append(server)
+                return
+        server.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """End them all, and from now on each that is given back."""
+        with self.lock:
+            self.closed = True
+        for server in self.idle:
+            server.__exit__(None, None, None)
+
+
+LENDER = Lender()
+
+
+def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
+    """Run a check on a server of this step; Broken unless the verdict is the declared one.
+
+    Another form of its server has a name and a command of its own.
+    """
+    script = str(ROOT / step / "server.py")
+    server = LENDER.lend(command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())])
+    expected = FAILED if check.name in limits.declared(step) else HELD
+    if step in limits.NOT_MEASURED.get(check.name, ()):
+        expected = NOT_MEASURED
+    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
+    try:
+        verdict = judge(check, server)
+        traceback = last_traceback(server.log())
+    except BaseException:
+        server.__exit__(None, None, None)
+        raise
+    if verdict.outcome == FAILED:
+        server.__exit__(None, None, None)
+    else:
+        LENDER.take_back(server)
+    does, seen = BREAKS, verdict.seen
+    if expected == FAILED and verdict.outcome == HELD:
+        does = KEEPS
+        seen = f"{seen}; lab/check/limits.py says: {limits.declared(step)[check.name]}"
+    elif traceback:
+        seen += f"; and it logged\n{traceback}" if traceback not in seen else ""
+    elif verdict.outcome == expected:
+        return
+    elif verdict.outcome == NOT_MEASURED and sys.platform != "linux":
+        pytest.skip(seen)  # other systems do not tell as much of a process
+    raise Broken(
+        Finding(
+            who=f"{step} ({form})" if form else step,
+            does=does,
+            promise=f"({check.name}): {check.title}",
+            seen=seen,
+            read=check.read,
+            alone=f"pytest -k '{form} and {check.name}'"
+            if form
+            else f"python -m lab check {step} --only {check.name}",
+            rank=MATRIX.index(check) if check in MATRIX else len(MATRIX),
+        )
+    )
+
+
+def last_traceback(log: str) -> str:
+    """Return the end of the last traceback in a log: a few frames and the exception."""
+    _, found, rest = log.rpartition("Traceback (most recent call last):\n")
+    match = re.match(r"((?: .*\n)+)(\S.*)", rest) if found else None
+    return "\n".join([*match[1].splitlines()[-4:], match[2]]) if match else ""

@@ -1,0 +1,171 @@
+"""What `pytest` says last: a sentence for each broken promise, by whom, what was seen, where to read.
+
+A plugin of pytest's, for both suites.
+"""
+
+import inspect
+import re
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+import pytest
+
+from lab.harness.servers import STEPS
+
+__tracebackhide__ = True
+
+LINES = 20
+"""That a reader is shown at most, when many promises are broken at once."""
+
+SEEN = 6
+"""Lines of what was seen, at most."""
+
+BREAKS = "breaks a promise", "break a promise"
+FINDS = "finds a promise broken", "find a promise broken"
+KEEPS = (
+    "is declared to break a promise, and keeps it",
+    "are declared to break a promise, and keep it",
+)
+IMPORT = "cannot be run", "cannot be run"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A promise that is not as it should be: who does what, of which promise, and what was seen.
+
+    `does` is a verb for one and for several. `read` is a page, `alone` the command that runs
+    no more than this. A promise with a lower `rank` is told before others.
+    """
+
+    who: str
+    does: tuple[str, str]
+    promise: str
+    seen: str
+    read: str
+    alone: str
+    rank: int = 1000
+
+    def lines(self, others: Iterable[str] = ()) -> list[str]:
+        """Write it, with `others` of whom the same is to be said."""
+        who = list(dict.fromkeys((self.who, *others)))
+        seen = self.seen.splitlines() or [""]
+        return [
+            f"{together(who)} {self.does[len(who) > 1]} {self.promise}",
+            f"  seen: {seen[0]}",
+            *(f"    {line.rstrip()}" for line in seen[1:SEEN]),
+            f"  read: {self.read}; alone: {self.alone}",
+        ]
+
+
+class Broken(AssertionError):
+    """A promise is not as it should be. Its words say all: there is no traceback to read."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__("\n".join(finding.lines()))
+        self.finding = finding
+
+
+def together(names: list[str]) -> str:
+    """Name them all, or some and how many more."""
+    if names == list(STEPS):
+        return "all seven steps"
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def step_of(item: pytest.Item) -> str:
+    """Return the step that a test concerns, "" if it is about none or about several."""
+    found = set(re.findall(r"step\d", item.nodeid))
+    return next((step for step in STEPS if found == {step[:5]}), "")
+
+
+def promise_of(item: pytest.Item) -> str:
+    """Return what a test is about: the first paragraph of its docstring, or its name as words."""
+    test = item.function if isinstance(item, pytest.Function) else None
+    if doc := inspect.getdoc(test):
+        return " ".join(doc.partition("\n\n")[0].split())
+    words = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def finding_of(item: pytest.Item, error: BaseException) -> Finding:
+    """Say what a failed test found."""
+    if isinstance(error, Broken):
+        return error.finding
+    step = step_of(item)
+    seen = str(error).strip()
+    if not isinstance(error, AssertionError | pytest.fail.Exception):
+        seen = f"{type(error).__name__}: {seen}"
+    return Finding(
+        who=step or item.nodeid.partition("::")[0],
+        does=BREAKS if step else FINDS,
+        promise=f"({item.name.partition('[')[0].removeprefix('test_')}): {promise_of(item)}",
+        seen=seen,
+        read=f"{step}/README.md" if step else "README.md",
+        alone=f"pytest '{item.nodeid}'",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep with the report of a failure what it found."""
+    report = yield
+    if report.failed and call.excinfo:
+        finding = finding_of(item, call.excinfo.value)
+        report.finding = finding  # type: ignore[attr-defined]
+        if isinstance(call.excinfo.value, Broken):
+            report.longrepr = str(call.excinfo.value)
+    return report
+
+
+def not_run(report: pytest.CollectReport) -> Finding:
+    """Say why a file of tests could not be imported."""
+    return Finding(
+        who=report.nodeid,
+        does=IMPORT,
+        promise="",
+        seen="\n".join(report.longreprtext.splitlines()[-SEEN:]),
+        read="README.md",
+        alone=f"pytest {report.nodeid}",
+        rank=0,
+    )
+
+
+def told(findings: Iterable[Finding]) -> list[str]:
+    """Write the findings: each promise once, the basic ones first, no more than `LINES` lines."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for one in sorted(findings, key=lambda one: one.rank):
+        groups.setdefault((one.does, one.promise), []).append(one)
+    lines: list[str] = []
+    left = list(groups.values())
+    while left:
+        first, *others = left[0]
+        more = first.lines(one.who for one in others)
+        if lines and len(lines) + len(more) > LINES:
+            break
+        lines += more
+        del left[0]
+    if left:
+        names = [re.sub(r"^\((\w+)\).*", r"\1", group[0].promise) for group in left]
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        lines.append(f"and {len(left)} more: {some}")
+    return lines
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, None, None]:
+    """Say it after everything else."""
+    yield
+    reports = [
+        report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())
+    ]
+    if reports:
+        found = [getattr(report, "finding", None) or not_run(report) for report in reports]
+        terminalreporter.write_sep("=", "what is broken", red=True)
+        for line in told(found):
+            terminalreporter.write_line(line)
