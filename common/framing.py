@@ -4,9 +4,6 @@ As soon as a server serves a connection it owes the client `ACK`. From then on
 bytes outside a frame are dropped, `^` opens a frame, every byte inside it is
 owed back plus one (0xff gives 0x00), and `$` closes it. Inside a frame `^` is
 data. A packet may hold any number of frames, and a frame any number of packets.
-
-`owed` in `lab/check/sockets.py` is the same as a loop over single bytes: easier to
-read, and many times slower where there is much to answer.
 """
 
 import re

@@ -2,21 +2,18 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from common import descriptors
-
-# Of the typing module, logging and pathlib there is nothing here: their import would take as
-# long as that of everything else together, and a reader starts servers again and again.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, NoReturn
 
 RECV_SIZE = 64 * 1024
 """Bytes to ask of one `recv`."""
@@ -30,22 +27,17 @@ BACKLOG = 1024
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> "NoReturn":
+    def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line: the usage is in `--help`."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=80)  # to ask the terminal takes modules, at every start
-
-
 def arguments(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser of what every server takes: PORT, --host and --quiet.
+    """Return a parser for the arguments all servers share: PORT, --host and --quiet.
 
     `doc`, the server's own docstring, becomes the description in `--help`.
     """
-    parser = _Parser(description=doc, formatter_class=_Help)
+    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "port",
         metavar="PORT",
@@ -75,23 +67,29 @@ def port(text: str) -> int:
     return value
 
 
-def run(args: argparse.Namespace, serve: Callable[[socket.socket], object]) -> None:
+def run(
+    args: argparse.Namespace, serve: Callable[..., object], *make: Callable[[], object]
+) -> None:
     """Listen where `args` says, announce it, and call `serve` with the listening socket.
 
-    Returns when `serve` does, or on Ctrl-C or SIGTERM: both interrupt the main thread,
-    whatever call it sleeps in. If it cannot listen there, the program ends with one line
-    and status 1.
+    What `make` makes, a poller or a loop, is handed to `serve` too. Returns when `serve`
+    does, or on Ctrl-C or SIGTERM: both interrupt the main thread, whatever call it sleeps
+    in. If it cannot serve there, the program ends with one line and status 1.
     """
-    log.quiet = args.quiet
+    logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to stop
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
         before, after = descriptors.raise_limit()
         if before != after:
-            log.info(f"descriptor limit raised from {before} to {after}")
-        with _listener_or_exit(args.host, args.port) as listener:
+            log.info("descriptor limit raised from %d to %d", before, after)
+        with _listen(args.host, args.port) as listener:
+            made = [each() for each in make]
             print(f"Serving on {peer_name(listener.getsockname())}", flush=True)
-            serve(listener)
+            serve(listener, *made)
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
+        sys.exit(f"Cannot serve on {peer_name((args.host, args.port))}: {reason(error)}")
     except KeyboardInterrupt:
         pass
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
@@ -114,17 +112,9 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _listener_or_exit(host: str, port: int) -> socket.socket:
-    try:
-        return _listener(host, port)
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
-        sys.exit(f"Cannot serve on {peer_name((host, port))}: {reason(error)}")
-
-
-def _listener(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     """Bind to the first address that `host` has, IPv4 or IPv6, and listen."""
-    name = host.encode("ascii")  # for a str Python loads its tables of international names
-    family, kind, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind)
     try:
         # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
@@ -134,13 +124,13 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
-    except OSError:
+    except BaseException:
         listener.close()
         raise
     return listener
 
 
-def peer_name(address: "Any") -> str:
+def peer_name(address: Any) -> str:
     """Write a socket address as `host:port`, without asking the DNS."""
     if not address:
         return "(already gone)"  # macOS: reset while it waited to be accepted
@@ -148,52 +138,74 @@ def peer_name(address: "Any") -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def reason(error: Exception) -> str:
-    """Say what went wrong, without the number of the error."""
-    return str(getattr(error, "strerror", None) or error)
+def reason(error: BaseException) -> str:
+    """Say what went wrong: in the system's own words, if it was a system call."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
-class Log:
-    """Lines on standard error, each written in one piece, so that those of threads do not mix."""
+class _Repeats(logging.Filter):
+    """Drops a line that says what the last one said, but tells now and then how often."""
 
-    def __init__(self) -> None:
-        self.quiet = False
-        self.warned, self.when = "", 0.0
+    line, told, dropped = "", 0.0, 0
 
-    def info(self, line: str) -> None:
-        """Write a line, unless asked to be quiet."""
-        if not self.quiet:
-            self._write(line)
-
-    def warning(self, line: str) -> None:
-        """Write a line, but only once in five seconds if it is repeated."""
-        now = time.monotonic()
-        if line != self.warned or now - self.when >= 5:
-            self.warned, self.when = line, now
-            self._write(line)
-
-    def _write(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it
-            sys.stderr.write(f"{line}\n")
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is written."""
+        line, now = record.getMessage(), time.monotonic()
+        if line == self.line and now - self.told < 5:
+            self.dropped += 1
+            return False
+        if self.dropped:
+            record.msg, record.args = f"... and {self.dropped} more like that\n{line}", None
+        self.line, self.told, self.dropped = line, now, 0
+        return True
 
 
-log = Log()
+log = logging.getLogger("server")
+log.addFilter(_Repeats())
 
 
 def log_connected(peer: str) -> None:
     """Log that a client came."""
-    log.info(f"peer {peer} connected")
+    log.info("peer %s connected", peer)
 
 
-def log_disconnected(peer: str, received: int, sent: int, error: Exception | None = None) -> None:
-    """Log that a client left, with the error if there was one, and the bytes moved."""
-    why = f": {reason(error)}" if isinstance(error, OSError) else ""
-    log.info(f"peer {peer} disconnected{why} ({received} bytes in, {sent} bytes out)")
+def log_disconnected(
+    peer: str, received: int, sent: int, error: BaseException | None = None
+) -> None:
+    """Log that a client left, with the bytes moved, and with why, if it did not just end."""
+    why = "" if error is None or isinstance(error, EOFError) else f": {reason(error)}"
+    log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
+
+
+@dataclass
+class Visit:
+    """How many bytes a client has sent, and how many were sent to it."""
+
+    received: int = 0
+    sent: int = 0
+
+
+@contextlib.contextmanager
+def visit(peer: str) -> Iterator[Visit]:
+    """Log that a client comes and, after the block, that it has left.
+
+    Whatever the block raises ends this client, and nobody else: it is logged, not raised.
+    """
+    counts = Visit()
+    log_connected(peer)
+    try:
+        yield counts
+    except Exception as error:
+        log_disconnected(peer, counts.received, counts.sent, error)
+    else:
+        log_disconnected(peer, counts.received, counts.sent)
 
 
 def log_refused(peer: str, error: Exception) -> None:
     """Log that a client was sent away unserved."""
-    log.warning(f"peer {peer} refused: {reason(error)}")
+    log.warning("peer %s refused: %s", peer, reason(error))
 
 
 def log_not_accepting(error: OSError) -> None:
@@ -201,7 +213,7 @@ def log_not_accepting(error: OSError) -> None:
 
     The client loses nothing: it waits in the backlog.
     """
-    log.warning(f"cannot accept: {reason(error)}; trying again until it works")
+    log.warning("cannot accept: %s; trying again until it works", reason(error))
 
 
 def pause_accepting(error: OSError) -> None:

@@ -5,11 +5,11 @@ TCP is concerned, but without the `*` that says it is being served. Five clients
 take five times as long as one.
 """
 
-import os
 import socket
 import sys
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -33,23 +33,16 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
 
 
 def converse(sock: socket.socket, peer: str) -> None:
-    """Talk to one client until it has sent everything, or is gone."""
-    serving.log_connected(peer)
+    """Talk to one client until it has sent everything, or is gone; then close its socket."""
     framing = Framing()
-    received = sent = 0
-    failure = None
-    try:
+    with sock, serving.visit(peer) as visit:
         sock.sendall(ACK)
-        sent += len(ACK)
+        visit.sent += len(ACK)
         while data := sock.recv(serving.RECV_SIZE):
-            received += len(data)
+            visit.received += len(data)
             owed = framing.feed(data)
             sock.sendall(owed)
-            sent += len(owed)
-    except OSError as error:
-        failure = error
-    sock.close()
-    serving.log_disconnected(peer, received, sent, failure)
+            visit.sent += len(owed)
 
 
 def main() -> None:

@@ -1,31 +1,24 @@
 """Step 4, non-blocking I/O with polling: one thread asks every socket in turn.
 
-No call on a socket sleeps any more. A `recv` with nothing to receive returns at
-once with EAGAIN, so that one thread can go round all its clients. But nobody tells
-it when to: it goes round, sleeps for an interval, and goes round again. A short
-interval wastes CPU, a long one makes clients wait, and most calls are in vain.
+No call on a socket sleeps any more. A `recv` with nothing to receive returns at once
+with EAGAIN, so that one thread can go round all its clients. A conversation is no longer
+one function: what it would know has to be kept, from one round to the next, in a record.
+But nobody says when to go round. A short interval wastes CPU, a long one makes clients
+wait, and most calls are in vain.
 """
 
 import contextlib
-import os
 import socket
 import sys
 import time
-from functools import partial
+from collections.abc import Callable
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
 READ, WRITE = "read", "write"
-
-
-class Tally:
-    """How many calls were made, and how many of them in vain."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.wasted = 0
 
 
 class Poller:
@@ -33,56 +26,41 @@ class Poller:
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
-        self.watched: dict[Key, Tally] = {}
-        self.round, self.total = Tally(), Tally()
-        self.last_line = ""
-        self.repeats = 0
+        self.watched: dict[Key, str] = {}
+        self.asked = self.wasted = 0  # in this round
+        self.total_asked = self.total_wasted = 0  # in those before it
 
     def watch(self, key: "Key", interest: str) -> None:
         """Ask `key` in every round from now on, whatever it waits for."""
-        self.watched.setdefault(key, Tally())
+        self.watched[key] = interest
 
     def forget(self, key: "Key") -> None:
-        """Ask `key` no more, and log what it has cost."""
-        tally = self.watched.pop(key)
-        if isinstance(key, Client):
-            told = f"was asked {tally.asked} times, {tally.wasted} in vain"
-            serving.log.info(f"peer {key.peer} {told}")
+        """Ask `key` no more."""
+        self.watched.pop(key, None)
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Return everybody; before that, sleep if the last round was all in vain.
 
         The interval is all there is to wait for: `timeout` changes nothing.
         """
-        asked, wasted = self.round.asked, self.round.wasted
+        asked, wasted = self.asked, self.wasted
+        self.total_asked += asked
+        self.total_wasted += wasted
         if asked:
-            self.say(f"round: {asked} asked, {wasted} EAGAIN, {asked - wasted} had something")
-        if asked == wasted:
+            had = asked - wasted
+            serving.log.info("round: %d asked, %d EAGAIN, %d had something", asked, wasted, had)
+        if asked == wasted and self.interval:
             time.sleep(self.interval)
-        self.round = Tally()
-        for tally in self.watched.values():
-            for count in (tally, self.round, self.total):
-                count.asked += 1
+        self.asked, self.wasted = len(self.watched), 0
         return list(self.watched)
 
     def would_block(self, key: "Key") -> None:
-        """Note that the call on `key` said EAGAIN."""
-        for count in (self.watched[key], self.round, self.total):
-            count.wasted += 1
-
-    def say(self, line: str) -> None:
-        """Log a line, unless it repeats the last; then count it, for the next to tell."""
-        if line == self.last_line:
-            self.repeats += 1
-            return
-        if self.repeats:
-            serving.log.info(f"... and {self.repeats} more like that")
-        serving.log.info(line)
-        self.last_line, self.repeats = line, 0
+        """Count that the call on `key` said EAGAIN."""
+        self.wasted += 1
 
 
 class Client:
-    """What the server knows of one client."""
+    """What the server has to know of one client from one call to the next."""
 
     __slots__ = ("framing", "peer", "received", "sent", "sock", "unsent")
 
@@ -108,14 +86,15 @@ def serve(listener: socket.socket, poller: Poller) -> None:
     poller.watch(listener, READ)
     while True:
         paused = listener not in poller.watched
-        for ready in poller.wait(serving.RETRY if paused else None):
-            if isinstance(ready, Client):
-                attend(poller, ready)
-            else:
-                accept(poller, ready)
+        batch = poller.wait(serving.RETRY if paused else None)
         if paused:
             with contextlib.suppress(OSError):  # still no room: next time
                 poller.watch(listener, READ)
+        for ready in batch:
+            if isinstance(ready, Client):
+                attend(poller, ready, write if ready.unsent else read)
+            else:
+                accept(poller, ready)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
@@ -131,31 +110,26 @@ def accept(poller: Poller, listener: socket.socket) -> None:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
         return
-    sock.setblocking(False)
-    client = Client(sock, serving.peer_name(address))
-    try:
-        poller.watch(client, READ)
-    except (OSError, ValueError) as error:
-        serving.log_refused(client.peer, error)
-        sock.close()
-        return
-    serving.log_connected(client.peer)
-    attend(poller, client)
+    attend(poller, Client(sock, serving.peer_name(address)), greet)
 
 
-def attend(poller: Poller, client: Client) -> None:
-    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
+def attend(poller: Poller, client: Client, step: Callable[[Client], object]) -> None:
+    """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
         try:
-            if client.unsent:
-                write(client)
-            else:
-                read(client)
+            step(client)
         except BlockingIOError:
             poller.would_block(client)
         poller.watch(client, WRITE if client.unsent else READ)
-    except (EOFError, OSError) as error:
+    except Exception as error:
         drop(poller, client, error)
+
+
+def greet(client: Client) -> None:
+    """Send the `*` to a client that has just come."""
+    client.sock.setblocking(False)
+    serving.log_connected(client.peer)
+    write(client)
 
 
 def read(client: Client) -> None:
@@ -177,9 +151,9 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Close and forget a client that has left or failed."""
-    poller.forget(client)
-    client.sock.close()
+    """Forget and close a client that has left or failed."""
+    with client.sock:
+        poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
 
@@ -189,8 +163,9 @@ def main() -> None:
     parser.add_argument("--interval", type=serving.seconds, default=0.2, help="seconds (0.2)")
     args = parser.parse_args()
     poller = Poller(args.interval)
-    serving.run(args, partial(serve, poller=poller))
-    poller.say(f"in all: asked {poller.total.asked} times, {poller.total.wasted} in vain")
+    serving.run(args, serve, lambda: poller)
+    asked, wasted = poller.total_asked, poller.total_wasted
+    serving.log.info("in all: asked %d times, %d in vain", asked, wasted)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ FD_SETSIZE (usually 1024) or more does not fit in it.
 """
 
 import contextlib
-import os
 import select
 import socket
 import sys
-from functools import partial
+from collections.abc import Callable
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -62,21 +62,19 @@ class Poller:
             self.keys[fd] = key
 
     def forget(self, key: "Key") -> None:
-        """Wait for `key` no more."""
-        fd = key.fileno()
-        self.kernel.change(fd, self.watched.pop(key), None)
-        del self.keys[fd]
+        """Wait for `key` no more, if it was waited for."""
+        if interest := self.watched.pop(key, None):
+            fd = key.fileno()
+            del self.keys[fd]
+            self.kernel.change(fd, interest, None)
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Sleep until somebody is ready, at most `timeout` seconds; return who is."""
         return [self.keys[fd] for fd in self.kernel.ready(timeout)]
 
-    def would_block(self, key: "Key") -> None:
-        """Nothing to do when a call said EAGAIN: the kernel will say when to try again."""
-
 
 class Client:
-    """What the server knows of one client."""
+    """What the server has to know of one client from one call to the next."""
 
     __slots__ = ("framing", "peer", "received", "sent", "sock", "unsent")
 
@@ -102,54 +100,47 @@ def serve(listener: socket.socket, poller: Poller) -> None:
     poller.watch(listener, READ)
     while True:
         paused = listener not in poller.watched
-        for ready in poller.wait(serving.RETRY if paused else None):
-            if isinstance(ready, Client):
-                attend(poller, ready)
-            else:
-                accept(poller, ready)
+        batch = poller.wait(serving.RETRY if paused else None)
         if paused:
             with contextlib.suppress(OSError):  # still no room: next time
                 poller.watch(listener, READ)
+        for ready in batch:
+            if isinstance(ready, Client):
+                attend(poller, ready, write if ready.unsent else read)
+            else:
+                accept(poller, ready)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
     """Take a client in; if the system has no room for one, stop accepting for a while."""
     try:
         sock, address = listener.accept()
-    except BlockingIOError:
-        poller.would_block(listener)
-        return
-    except ConnectionAbortedError:
-        return  # that client left while it waited
+    except (BlockingIOError, ConnectionAbortedError):
+        return  # whoever it was has left
     except OSError as error:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
         return
-    sock.setblocking(False)
-    client = Client(sock, serving.peer_name(address))
-    try:
-        poller.watch(client, READ)
-    except (OSError, ValueError) as error:
-        serving.log_refused(client.peer, error)
-        sock.close()
-        return
-    serving.log_connected(client.peer)
-    attend(poller, client)
+    attend(poller, Client(sock, serving.peer_name(address)), greet)
 
 
-def attend(poller: Poller, client: Client) -> None:
-    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
+def attend(poller: Poller, client: Client, step: Callable[[Client], object]) -> None:
+    """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
         try:
-            if client.unsent:
-                write(client)
-            else:
-                read(client)
+            step(client)
         except BlockingIOError:
-            poller.would_block(client)
+            pass  # it was not ready after all
         poller.watch(client, WRITE if client.unsent else READ)
-    except (EOFError, OSError) as error:
+    except Exception as error:
         drop(poller, client, error)
+
+
+def greet(client: Client) -> None:
+    """Send the `*` to a client that has just come."""
+    client.sock.setblocking(False)
+    serving.log_connected(client.peer)
+    write(client)
 
 
 def read(client: Client) -> None:
@@ -171,16 +162,16 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Close and forget a client that has left or failed."""
-    poller.forget(client)
-    client.sock.close()
+    """Forget and close a client that has left or failed."""
+    with client.sock:
+        poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
 
 def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
-    serving.run(args, partial(serve, poller=Poller(Select())))
+    serving.run(args, serve, lambda: Poller(Select()))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Step 6, epoll and kqueue: tell the kernel once, and hear of the ready ones only.
 
-The set of sockets lives in the kernel: each is registered once, and waiting
-returns those that are ready and no others. There is no limit on descriptors but
-that of the process, and idle clients cost memory but no time. Linux calls it epoll;
-macOS and the BSDs call it kqueue.
+The kernel keeps the set of sockets: each is registered once, and a wait returns those that
+are ready and no others. There is no limit on descriptors but that of the process, and idle
+clients cost memory but no time. Linux calls it epoll; macOS and the BSDs call it kqueue.
 """
 
 import contextlib
-import os
 import select
 import socket
 import sys
-from functools import partial
+from collections.abc import Callable
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
@@ -24,19 +23,18 @@ MAX_EVENTS = 1024  # that kqueue returns at once; the rest come next time
 class Epoll:
     """`epoll(7)`, Linux: the kernel keeps the set, and is told only what changes."""
 
-    def __init__(self, edge_triggered: bool = False) -> None:
+    def __init__(self) -> None:
         self.epoll = select.epoll()
-        edge = select.EPOLLET if edge_triggered else 0
-        self.events = {READ: select.EPOLLIN | edge, WRITE: select.EPOLLOUT | edge}
+        self.events = {READ: select.EPOLLIN, WRITE: select.EPOLLOUT}
 
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Have the kernel watch `fd` for what is `new` instead of what is `old`."""
-        if old is None and new is not None:
-            self.epoll.register(fd, self.events[new])
-        elif new is not None:
-            self.epoll.modify(fd, self.events[new])
-        else:
+        if new is None:
             self.epoll.unregister(fd)
+        elif old is None:
+            self.epoll.register(fd, self.events[new])
+        else:
+            self.epoll.modify(fd, self.events[new])
 
     def ready(self, timeout: float | None) -> list[int]:
         """Sleep until a descriptor is ready, at most `timeout` seconds; return which are."""
@@ -46,16 +44,15 @@ class Epoll:
 class Kqueue:
     """`kqueue(2)`, macOS and the BSDs: the same, under other names."""
 
-    def __init__(self, edge_triggered: bool = False) -> None:
+    def __init__(self) -> None:
         self.kqueue = select.kqueue()
         self.filters = {READ: select.KQ_FILTER_READ, WRITE: select.KQ_FILTER_WRITE}
-        self.add = select.KQ_EV_ADD | (select.KQ_EV_CLEAR if edge_triggered else 0)
 
     def change(self, fd: int, old: str | None, new: str | None) -> None:
         """Have the kernel watch `fd` for what is `new` instead of what is `old`."""
         changes = []
         if new is not None:  # first, as it may fail
-            changes.append(select.kevent(fd, self.filters[new], self.add))
+            changes.append(select.kevent(fd, self.filters[new], select.KQ_EV_ADD))
         if old is not None:
             changes.append(select.kevent(fd, self.filters[old], select.KQ_EV_DELETE))
         self.kqueue.control(changes, 0)
@@ -87,47 +84,19 @@ class Poller:
             self.keys[fd] = key
 
     def forget(self, key: "Key") -> None:
-        """Wait for `key` no more."""
-        fd = key.fileno()
-        self.kernel.change(fd, self.watched.pop(key), None)
-        del self.keys[fd]
+        """Wait for `key` no more, if it was waited for."""
+        if interest := self.watched.pop(key, None):
+            fd = key.fileno()
+            del self.keys[fd]
+            self.kernel.change(fd, interest, None)
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Sleep until somebody is ready, at most `timeout` seconds; return who is."""
         return [self.keys[fd] for fd in self.kernel.ready(timeout)]
 
-    def would_block(self, key: "Key") -> None:
-        """Nothing to do when a call said EAGAIN: the kernel will say when to try again."""
-
-
-class EdgePoller(Poller):
-    """Edge-triggered: the kernel says once that a key has become ready, so it is kept in mind.
-
-    A key stays ready until a call on it says EAGAIN. In every round each that is ready gets
-    one call, so that a client with much to say cannot keep the others from having theirs.
-    """
-
-    def __init__(self, kernel: Mechanism) -> None:
-        super().__init__(kernel)
-        self.ready: dict[Key, None] = {}  # in the order in which they became so
-
-    def forget(self, key: "Key") -> None:
-        """Wait for `key` no more."""
-        super().forget(key)
-        self.ready.pop(key, None)
-
-    def wait(self, timeout: float | None) -> list["Key"]:
-        """Sleep until somebody is ready, but not if somebody still is; return who is."""
-        self.ready.update(dict.fromkeys(super().wait(0 if self.ready else timeout)))
-        return list(self.ready)
-
-    def would_block(self, key: "Key") -> None:
-        """Note that the call on `key` said EAGAIN: only from now on will the kernel speak up."""
-        self.ready.pop(key, None)
-
 
 class Client:
-    """What the server knows of one client."""
+    """What the server has to know of one client from one call to the next."""
 
     __slots__ = ("framing", "peer", "received", "sent", "sock", "unsent")
 
@@ -153,54 +122,47 @@ def serve(listener: socket.socket, poller: Poller) -> None:
     poller.watch(listener, READ)
     while True:
         paused = listener not in poller.watched
-        for ready in poller.wait(serving.RETRY if paused else None):
-            if isinstance(ready, Client):
-                attend(poller, ready)
-            else:
-                accept(poller, ready)
+        batch = poller.wait(serving.RETRY if paused else None)
         if paused:
             with contextlib.suppress(OSError):  # still no room: next time
                 poller.watch(listener, READ)
+        for ready in batch:
+            if isinstance(ready, Client):
+                attend(poller, ready, write if ready.unsent else read)
+            else:
+                accept(poller, ready)
 
 
 def accept(poller: Poller, listener: socket.socket) -> None:
     """Take a client in; if the system has no room for one, stop accepting for a while."""
     try:
         sock, address = listener.accept()
-    except BlockingIOError:
-        poller.would_block(listener)
-        return
-    except ConnectionAbortedError:
-        return  # that client left while it waited
+    except (BlockingIOError, ConnectionAbortedError):
+        return  # whoever it was has left
     except OSError as error:
         serving.log_not_accepting(error)
         poller.forget(listener)  # it would be ready, and fail, again and again
         return
-    sock.setblocking(False)
-    client = Client(sock, serving.peer_name(address))
-    try:
-        poller.watch(client, READ)
-    except (OSError, ValueError) as error:
-        serving.log_refused(client.peer, error)
-        sock.close()
-        return
-    serving.log_connected(client.peer)
-    attend(poller, client)
+    attend(poller, Client(sock, serving.peer_name(address)), greet)
 
 
-def attend(poller: Poller, client: Client) -> None:
-    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
+def attend(poller: Poller, client: Client, step: Callable[[Client], object]) -> None:
+    """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
         try:
-            if client.unsent:
-                write(client)
-            else:
-                read(client)
+            step(client)
         except BlockingIOError:
-            poller.would_block(client)
+            pass  # it was not ready after all
         poller.watch(client, WRITE if client.unsent else READ)
-    except (EOFError, OSError) as error:
+    except Exception as error:
         drop(poller, client, error)
+
+
+def greet(client: Client) -> None:
+    """Send the `*` to a client that has just come."""
+    client.sock.setblocking(False)
+    serving.log_connected(client.peer)
+    write(client)
 
 
 def read(client: Client) -> None:
@@ -222,20 +184,16 @@ def write(client: Client) -> None:
 
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
-    """Close and forget a client that has left or failed."""
-    poller.forget(client)
-    client.sock.close()
+    """Forget and close a client that has left or failed."""
+    with client.sock:
+        poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
 
 def main() -> None:
     """Serve until told to stop."""
-    parser = serving.arguments(__doc__)
-    parser.add_argument("--edge-triggered", action="store_true", help="hear of changes only")
-    args = parser.parse_args()
-    kind = EdgePoller if args.edge_triggered else Poller
-    poller = kind(NATIVE(args.edge_triggered))
-    serving.run(args, partial(serve, poller=poller))
+    args = serving.arguments(__doc__).parse_args()
+    serving.run(args, serve, lambda: Poller(NATIVE()))
 
 
 if __name__ == "__main__":

@@ -5,39 +5,35 @@ where the thread slept. `protocol` reads like this step: callbacks, called by th
 """
 
 import asyncio
-import os
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 
 
 async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Talk to one client until it has sent everything, or is gone."""
-    peer = serving.peer_name(writer.get_extra_info("peername"))
-    serving.log_connected(peer)
+    """Talk to one client until it has sent everything, or is gone; then close."""
     framing = Framing()
-    received = sent = 0
-    failure = None
-    try:
+    with (
+        serving.visit(serving.peer_name(writer.get_extra_info("peername"))) as visit,
+        contextlib.closing(writer),
+        # The server ends; asyncio.streams would log this as an error.
+        contextlib.suppress(asyncio.CancelledError),
+    ):
         writer.write(ACK)
-        sent += len(ACK)
+        visit.sent += len(ACK)
         while data := await reader.read(serving.RECV_SIZE):
-            received += len(data)
+            visit.received += len(data)
             owed = framing.feed(data)
             writer.write(owed)
             await writer.drain()  # do not read while what is unsent piles up
-            sent += len(owed)
-    except OSError as error:
-        failure = error
-    except asyncio.CancelledError:
-        pass  # the server ends; asyncio.streams would log this as an error
-    writer.close()
-    serving.log_disconnected(peer, received, sent, failure)
+            visit.sent += len(owed)
 
 
 class Conversation(asyncio.Protocol):

@@ -68,7 +68,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
-        self.loop.retire(self, self.sock.close)
+        with self.sock:
+            self.loop.forget(self)
         serving.log_disconnected(self.peer, self._received, self._sent, error)
         if self.on_close:
             self.on_close()
@@ -129,7 +130,7 @@ class Connection:
 OnLine: TypeAlias = Callable[[Connection, bytes], object]
 
 
-def serve(loop: Loop, on_line: OnLine, listener: socket.socket) -> None:
+def serve(on_line: OnLine, listener: socket.socket, loop: Loop) -> None:
     """Run the loop, with a `Connection` for each client."""
     listener.setblocking(False)
     loop.watch(listener, READ, partial(_accept, on_line))

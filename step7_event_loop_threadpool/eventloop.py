@@ -9,7 +9,6 @@ One turn of the loop, in order:
 1. `_run_timers`: callbacks that are due
 2. `_poll`: sleep until a socket is ready or a timer is due, then those callbacks
 3. `_run_posted`: what other threads have handed in, finished work among it
-4. `_run_closing`: close what was given up in this turn
 """
 
 import contextlib
@@ -24,11 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    BrokenExecutor,
-    Executor,
-    Future,
-)
+from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -83,7 +78,7 @@ class Loop:
         clock: Callable[[], float] = time.monotonic,
         slow: float = 0.05,
     ) -> None:
-        """Take how to make the pool, the clock, and from how many seconds a callback is slow."""
+        """`make_pool` makes the executor; callbacks longer than `slow` seconds are logged."""
         self._selector = selectors.DefaultSelector()
         self._watched: dict[HasFileno, tuple[int, OnReady]] = {}
         self._clock = clock
@@ -93,7 +88,6 @@ class Loop:
         self._make_pool = make_pool
         self._pool = make_pool()
         self._posted: deque[Callable[[], object]] = deque()
-        self._closing: list[Callable[[], object]] = []
         self._stopping = False
         # A thread that posts while the loop sleeps in `select` has to wake it: it
         # sends a byte to a socket that the loop waits for like any other.
@@ -124,15 +118,6 @@ class Loop:
         if self._watched.pop(key, None):
             with contextlib.suppress(KeyError):  # a change that failed has done so already
                 self._selector.unregister(key)
-
-    def retire(self, key: HasFileno, close: Callable[[], object]) -> None:
-        """Watch `key` no more, and call `close()` at the end of this turn.
-
-        Not before, so that nobody is given its descriptor while events of this turn are
-        still to come.
-        """
-        self.forget(key)
-        self._closing.append(close)
 
     def call_later(
         self, delay: float, callback: Callable[[], object], repeat: float | None = None
@@ -178,7 +163,6 @@ class Loop:
                 self._run_timers()
                 self._poll()
                 self._run_posted()
-                self._run_closing()
 
     def close(self) -> None:
         """Release the sockets and the workers; work that has not started is cancelled."""
@@ -230,11 +214,6 @@ class Loop:
         for _ in range(len(self._posted)):  # what these post waits for the next turn
             self._call(self._posted.popleft())
 
-    def _run_closing(self) -> None:
-        closing, self._closing = self._closing, []
-        for close in closing:
-            self._call(close)
-
     # Helpers
 
     @contextlib.contextmanager
@@ -251,7 +230,7 @@ class Loop:
 
     def _timeout(self) -> float | None:
         """Return how long `_poll` may sleep, in seconds; None: until a socket is ready."""
-        if self._posted or self._closing:
+        if self._posted:
             return 0
         while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool import files, pools
 from step7_event_loop_threadpool.connection import MAX_LINE, Connection, serve
@@ -90,8 +90,8 @@ def main() -> None:
     )
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
-    loop = Loop(partial(pools.thread_pool, args.pool_size))
-    serving.run(args, partial(serve, loop, partial(on_line, args.folder)))
+    make_loop = partial(Loop, partial(pools.thread_pool, args.pool_size))
+    serving.run(args, partial(serve, partial(on_line, args.folder)), make_loop)
 
 
 if __name__ == "__main__":

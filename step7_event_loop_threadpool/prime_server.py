@@ -6,12 +6,12 @@ are answered meanwhile, if slowly: in CPython only one thread computes at a time
 processes they do not notice. Try 999999999999989, and 7 in another terminal.
 """
 
-import os
 import sys
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool import pools
 from step7_event_loop_threadpool.connection import Connection, serve
@@ -75,8 +75,8 @@ def main() -> None:
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
     make_pool = pools.process_pool if args.work == "processes" else pools.thread_pool
-    loop = Loop(partial(make_pool, args.pool_size))
-    serving.run(args, partial(serve, loop, partial(on_line, args.work == "inline")))
+    make_loop = partial(Loop, partial(make_pool, args.pool_size))
+    serving.run(args, partial(serve, partial(on_line, args.work == "inline")), make_loop)
 
 
 if __name__ == "__main__":

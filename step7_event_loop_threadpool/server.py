@@ -3,23 +3,23 @@
 The loop has left the server: it waits, keeps timers and has a pool of threads, and
 is in `eventloop.py`. What remains here are callbacks, called when their socket is
 ready. While one of them runs nobody else is served, so none may make a call that
-blocks. These have none to make; a server that has hands it to the pool.
+blocks. This server never blocks; one that must hands that call to the pool.
 """
 
-import contextlib
-import os
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from common.framing import ACK, Framing
 from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop
 
 
 class Client:
-    """What the server knows of one client."""
+    """What the server has to know of one client from one call to the next."""
 
     __slots__ = ("framing", "peer", "received", "sent", "sock", "unsent")
 
@@ -36,10 +36,9 @@ class Client:
         return self.sock.fileno()
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, loop: Loop) -> None:
     """Register the callback from which everything else follows, and run the loop."""
     listener.setblocking(False)
-    loop = Loop()
     loop.watch(listener, READ, accept)
     loop.run()
 
@@ -50,35 +49,37 @@ def accept(loop: Loop, listener: socket.socket) -> None:
         loop.watch(listener, READ, accept)  # again, if it was forgotten
         sock, address = listener.accept()
     except (BlockingIOError, ConnectionAbortedError):
-        return
+        return  # whoever it was has left
     except OSError as error:
         serving.log_not_accepting(error)
         loop.forget(listener)  # it would be ready, and fail, again and again
         loop.call_later(serving.RETRY, partial(accept, loop, listener))
         return
-    sock.setblocking(False)
-    client = Client(sock, serving.peer_name(address))
-    try:
-        loop.watch(client, READ, attend)
-    except (OSError, ValueError) as error:
-        serving.log_refused(client.peer, error)
-        sock.close()
-        return
-    serving.log_connected(client.peer)
-    attend(loop, client)
+    attend(loop, Client(sock, serving.peer_name(address)), greet)
 
 
-def attend(loop: Loop, client: Client) -> None:
-    """Do the next thing for a client, and say what it waits for; a failure ends only this one."""
+def on_ready(loop: Loop, client: Client) -> None:
+    """Go on with a client that can be read from, or written to."""
+    attend(loop, client, write if client.unsent else read)
+
+
+def attend(loop: Loop, client: Client, step: Callable[[Client], object]) -> None:
+    """Take a step with a client, then watch for what it waits for; a failure ends only this one."""
     try:
-        with contextlib.suppress(BlockingIOError):
-            if client.unsent:
-                write(client)
-            else:
-                read(client)
-        loop.watch(client, WRITE if client.unsent else READ, attend)
-    except (EOFError, OSError) as error:
+        try:
+            step(client)
+        except BlockingIOError:
+            pass  # it was not ready after all
+        loop.watch(client, WRITE if client.unsent else READ, on_ready)
+    except Exception as error:
         drop(loop, client, error)
+
+
+def greet(client: Client) -> None:
+    """Send the `*` to a client that has just come."""
+    client.sock.setblocking(False)
+    serving.log_connected(client.peer)
+    write(client)
 
 
 def read(client: Client) -> None:
@@ -100,15 +101,16 @@ def write(client: Client) -> None:
 
 
 def drop(loop: Loop, client: Client, error: Exception) -> None:
-    """Close and forget a client that has left or failed."""
-    loop.retire(client, client.sock.close)
+    """Forget and close a client that has left or failed."""
+    with client.sock:
+        loop.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
 
 def main() -> None:
     """Serve until told to stop."""
     args = serving.arguments(__doc__).parse_args()
-    serving.run(args, serve)
+    serving.run(args, serve, Loop)
 
 
 if __name__ == "__main__":

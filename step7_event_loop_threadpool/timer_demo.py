@@ -6,13 +6,13 @@ fixed seed, so that two runs agree.
 """
 
 import argparse
-import os
 import random
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
-sys.path.insert(0, os.path.realpath(__file__ + "/../.."))  # where "common" is
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool.eventloop import Loop, Timer
 

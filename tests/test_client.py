@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import simple_client
-from lab.harness import servers
+from lab.harness import clients, servers
 from lab.harness.clients import owed
 from lab.harness.servers import ROOT, Server
 
@@ -56,6 +56,7 @@ def test_the_script_the_pauses_and_the_log(port: str) -> None:
         line.partition("b'")[2][:-1].encode() for line in said if line.startswith("received")
     )
     assert received == b"bcdbcuf23436bc1111"
+    assert said[-2].startswith("received")
     assert [line for line in said if not line.startswith("received")] == [
         "connected...",
         "sending b'^abc$de^abte$f'",
@@ -91,7 +92,7 @@ def test_refused_connections_are_one_line() -> None:
         done = run("127.0.0.1", str(unused.getsockname()[1]), "-n", "7")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "conn0, conn1, conn2, conn3 and 3 more: cannot connect to 127.0.0.1:" in done.stderr
+    assert "conn0, conn1, conn2, conn3, ...: no connection to 127.0.0.1:" in done.stderr
     assert "refused" in done.stderr
     assert done.stdout.startswith("Elapsed: ")
 
@@ -120,6 +121,10 @@ def test_ctrl_c_ends_it_without_a_traceback(port: str) -> None:
         assert "Traceback" not in client.stderr.read()
 
 
+left = threading.Event()
+"""Whether the client of `converse_with` has come to its end."""
+
+
 def converse_with(serve: Callable[[socket.socket], object]) -> simple_client.Conversation:
     """Hold one conversation with a server that treats its only client like that."""
 
@@ -132,7 +137,9 @@ def converse_with(serve: Callable[[socket.socket], object]) -> simple_client.Con
         thread = threading.Thread(target=accept)
         thread.start()
         port = listener.getsockname()[1]
+        left.clear()
         (done,) = asyncio.run(simple_client.run("127.0.0.1", port, pace=0.01))
+        left.set()
         thread.join()
     return done
 
@@ -144,6 +151,28 @@ def answers(reply: bytes) -> Callable[[socket.socket], object]:
         sock.sendall(reply)
         while sock.recv(4096):
             pass
+
+    return serve
+
+
+def never_closes(reply: bytes) -> Callable[[socket.socket], object]:
+    """Return a server that sends `reply`, and does not close before its client has left."""
+
+    def serve(sock: socket.socket) -> None:
+        answers(reply)(sock)
+        left.wait(20)
+
+    return serve
+
+
+def reset_after(reply: bytes) -> Callable[[socket.socket], object]:
+    """Return a server that sends `reply`, reads something, and resets the connection."""
+
+    def serve(sock: socket.socket) -> None:
+        sock.sendall(reply)
+        if reply:
+            sock.recv(1)
+        clients.reset(sock)
 
     return serve
 
@@ -171,8 +200,12 @@ def hangs_up(reply: bytes) -> Callable[[socket.socket], object]:
         (hangs_up(b"*" + simple_client.OWED[:-1]), "short"),
         (hangs_up(b"*"), "short"),
         (lambda sock: sock.close(), "wrong greeting"),
-        (answers(b""), "late"),
-        (answers(b"*bcd"), "late"),
+        (answers(b"*bcd"), "short"),
+        (never_closes(b""), "late: no b'*'"),
+        (never_closes(b"*" + simple_client.OWED), "late: not closed"),
+        (never_closes(b"*bcd"), "late: not closed; got b'bcd', owed b'bcdbcuf"),
+        (reset_after(b""), "connection lost: Connection reset by peer"),
+        (reset_after(b"*bcd"), "connection lost: Connection reset by peer"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -183,7 +216,7 @@ def test_what_is_wrong_is_said(
     monkeypatch.setattr(simple_client, "PATIENCE", 0.3)
     done = converse_with(serve)
     if problem is None:
-        assert done.problem is None
+        assert done.problem == ""
         assert done.state == simple_client.DONE
     else:
         assert done.problem
@@ -208,6 +241,6 @@ def test_states_are_told_as_they_change() -> None:
             )
         )
     for name in ("conn0", "conn1"):
-        assert [state for who, state in told if who == name] == ["talking", "done"]
-    assert told[0][1] == "talking"
+        assert [state for who, state in told if who == name] == ["waiting", "talking", "done"]
+    assert told[0][1] == "waiting"
     assert told[-1][1] == "done"

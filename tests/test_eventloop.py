@@ -554,22 +554,6 @@ def test_a_slow_callback_is_named(
     assert "quick" not in caplog.text
 
 
-def test_what_is_retired_is_closed_at_the_end_of_the_turn(
-    timed: Loop, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    called: list[str] = []
-
-    def on_ready(loop: Loop, key: socket.socket) -> None:
-        loop.retire(key, lambda: called.append("closed"))
-        loop.call_soon(lambda: called.append("posted"))
-        called.append("ready")
-
-    timed.watch(pair[0], WRITE, on_ready)
-    turn(timed)
-    turn(timed)
-    assert called == ["ready", "posted", "closed"]
-
-
 def test_a_signal_writes_to_the_wake_up_socket_while_the_loop_runs(loop: Loop) -> None:
     """So it wakes the loop even if it comes between Python's last look and the system call."""
     during: list[int] = []

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -24,21 +25,25 @@ from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
 from lab.tests.commands import lab_prints
-from step6_epoll_kqueue.server import READ, Client, EdgePoller, Epoll, Key, Kqueue, Poller
+from step6_epoll_kqueue import edge_triggered
+from step6_epoll_kqueue import server as level_triggered
+from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
 from tests import checks, kqueue_model
 from tests.test_contract import MATRIX, check_as_declared, named
 
 REAL = hasattr(select, "kqueue")
 MODEL = [sys.executable, str(ROOT / "tests" / "kqueue_model.py")]
-STEP6 = [str(ROOT / "step6_epoll_kqueue" / "server.py"), "{port}"]
-EDGE = "--edge-triggered"
+LEVEL, EDGE = (
+    [str(ROOT / "step6_epoll_kqueue" / f"{name}.py"), "{port}"]
+    for name in ("server", "edge_triggered")
+)
 FORMS = {
-    "epoll-edge": [sys.executable, *STEP6, EDGE],
-    "kqueue-level": [*MODEL, *STEP6],
-    "kqueue-edge": [*MODEL, *STEP6, EDGE],
+    "epoll-edge": [sys.executable, *EDGE],
+    "kqueue-level": [*MODEL, *LEVEL],
+    "kqueue-edge": [*MODEL, *EDGE],
 }
 if REAL:
-    FORMS = {"kqueue-edge": [sys.executable, *STEP6, EDGE]}
+    FORMS = {"kqueue-edge": [sys.executable, *EDGE]}
 
 
 @pytest.fixture(scope="module", params=FORMS)
@@ -80,7 +85,7 @@ def test_data_and_its_end_at_once(server: Server) -> None:
 
 def test_partial_sends(command: list[str]) -> None:
     """One byte a call; but no EAGAIN that is not true, which edges cannot make good for."""
-    at = command.index(STEP6[0])
+    at = command.index("{port}") - 1
     honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
     with Server([*command[:at], *honest, *command[at:]]) as server:
         clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
@@ -147,7 +152,7 @@ def test_the_page_shows_what_edges_prints() -> None:
 # The pollers by themselves
 
 
-class Greedy(EdgePoller):
+class Greedy(edge_triggered.Poller):
     """Planted: it lets one finish before it turns to the next."""
 
     def wait(self, timeout: float | None) -> list[Key]:
@@ -166,7 +171,7 @@ def kernel(
                 monkeypatch.setattr(select, name, getattr(kqueue_model, name), raising=False)
     if request.param is Epoll and REAL:
         pytest.skip("no epoll here")
-    made = request.param(edge_triggered=True)
+    made = request.param()
     yield made
     (made.epoll if isinstance(made, Epoll) else made.kqueue).close()
 
@@ -179,9 +184,9 @@ def client(said: bytes) -> tuple[Client, socket.socket]:
     return Client(ours, "peer"), theirs
 
 
-@pytest.mark.parametrize(("kind", "fair"), [(EdgePoller, True), (Greedy, False)])
+@pytest.mark.parametrize(("kind", "fair"), [(edge_triggered.Poller, True), (Greedy, False)])
 def test_a_chatty_client_does_not_starve_the_others(
-    kernel: Epoll | Kqueue, kind: type[EdgePoller], fair: bool
+    kernel: Epoll | Kqueue, kind: type[edge_triggered.Poller], fair: bool
 ) -> None:
     """One has a hundred packets waiting, the other one: it is called in the first round."""
     poller = kind(kernel)
@@ -204,11 +209,11 @@ def test_a_chatty_client_does_not_starve_the_others(
         sock.close()
 
 
-@pytest.mark.parametrize("kind", [Poller, EdgePoller])
+@pytest.mark.parametrize("module", [level_triggered, edge_triggered])
 def test_a_reused_descriptor_has_no_events_of_the_one_before(
-    kernel: Epoll | Kqueue, kind: type[Poller]
+    kernel: Epoll | Kqueue, module: Any
 ) -> None:
-    poller = kind(kernel)
+    poller = module.Poller(kernel)
     before, theirs = client(b"x")
     poller.watch(before, READ)
     assert poller.wait(0) == [before]

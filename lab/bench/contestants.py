@@ -57,12 +57,6 @@ def polling(interval: float) -> Contestant:
     return ours(4, "--interval", f"{interval:g}", clients=5100)
 
 
-def buffered(size: int) -> Contestant:
-    """Return step 6 with so many bytes asked of each `recv`."""
-    command = (sys.executable, "-m", "lab.bench.buffers", str(size), "0", "--quiet")
-    return Contestant(f"step 6, recv({size})", OURS, command)
-
-
 def asyncio(style: str, uvloop: bool = False) -> Contestant:
     """Return the server of step 7 that is written on asyncio."""
     script = str(ROOT / STEPS[6] / "asyncio_server.py")

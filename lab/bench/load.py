@@ -7,11 +7,9 @@ import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.harness.clients import Failed, clients, expect, shown
-from lab.harness.servers import Endpoint
+from lab.harness.clients import Failed, shown
 
 PIECE = 256 * 1024
 """Bytes to ask of one `recv`."""
@@ -72,17 +70,6 @@ class Talker:
         return self.received == len(self.answer)
 
 
-@contextlib.contextmanager
-def greeted(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
-    """Hold `count` clients that have had their `*`: all connect, and then all wait for it."""
-    with clients(server, count) as socks:
-        for sock in socks:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for sock in socks:
-            expect(sock, b"*")
-        yield socks
-
-
 class Crowd:
     """Talkers on these sockets, and the selector that waits for them."""
 
@@ -91,15 +78,17 @@ class Crowd:
         self.selector = selectors.DefaultSelector()
         for sock in socks:
             sock.setblocking(False)
-            talker = Talker(sock, request, answer)
-            interest = READ | WRITE if talker.ask() else READ
-            self.selector.register(sock, interest, talker)
+            self.selector.register(sock, READ, Talker(sock, request, answer))
 
     def talk(self, seconds: float) -> Traffic:
-        """Talk for so long, or until the first answer; Failed if one is wrong or does not come."""
+        """Have all ask for so long, and hear their last answers; Failed if one is not right."""
         latencies: list[float] = []
         start = now = time.perf_counter()
-        while now < start + seconds or not latencies:
+        asking = 0
+        for key in list(self.selector.get_map().values()):
+            self._watch(key, key.data.ask())
+            asking += 1
+        while asking:
             ready = self.selector.select(self.patience)
             if not ready:
                 raise Failed(f"said nothing for {self.patience:g} s")
@@ -110,11 +99,15 @@ class Crowd:
                     unsent = talker.send()
                 if events & READ and talker.hear():
                     latencies.append(time.perf_counter() - talker.asked_at)
-                    unsent = talker.ask()
-                if unsent != (key.events != READ):
-                    self.selector.modify(key.fileobj, READ | WRITE if unsent else READ, talker)
+                    unsent = now < start + seconds and talker.ask()
+                    asking -= now >= start + seconds
+                self._watch(key, unsent)
             now = time.perf_counter()
         return Traffic(now - start, latencies)
+
+    def _watch(self, key: selectors.SelectorKey, unsent: bool) -> None:
+        if unsent != (key.events != READ):
+            self.selector.modify(key.fileobj, READ | WRITE if unsent else READ, key.data)
 
     def close(self) -> None:
         """Close the selector; the sockets are not ours."""

@@ -1,119 +1,97 @@
-"""What is measured, how often and in which order."""
+"""Who is compared with whom, at which work; and what the ratios are to be."""
 
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lab.bench import contestants as c
-from lab.bench import workloads as w
 from lab.bench.contestants import Contestant
-from lab.bench.workloads import Figures, KiB, MiB, Point, Workload
-from lab.harness.clients import Failed
-from lab.harness.servers import ServerError
+from lab.bench.pairs import Side
+from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, KiB, MiB, Workload
+
+REFERENCE = c.EPOLL
+"""Whom everybody in a table is compared with: step 6. It stands there beside itself, too."""
+
+Pair = tuple[Side, Side]
 
 
-@dataclass
-class Case:
-    """A contestant at one point of a workload, and what was measured in each round."""
+@dataclass(frozen=True)
+class Target:
+    """What the ratio of two sides is to be: at most `must`, at best `aim`. None: as it comes."""
 
-    workload: Workload
-    point: Point
-    contestant: Contestant
-    rounds: int
-    samples: list[Figures] = field(default_factory=list)
-    failed: str = ""
-    took: float = 1.0
+    title: str
+    pair: Pair
+    must: float | None = None
+    aim: float | None = None
 
-    def measure(self, seconds: float) -> None:
-        """Measure once more. A contestant that fails has no figures here, then or before."""
-        start = time.monotonic()
-        try:
-            self.samples.append(self.workload.measure(self.contestant, self.point, seconds))
-        except (Failed, ServerError, OSError) as error:
-            self.failed = str(error)
-            self.samples.clear()
-        self.took = time.monotonic() - start
+    def verdict(self, ratio: float) -> str:
+        """Say how far it is met."""
+        if self.must is None or self.aim is None:
+            return ""
+        if self.pair[0] == self.pair[1]:
+            return "met" if abs(ratio - 1) <= self.must - 1 else "NOT MET"
+        if ratio <= self.aim:
+            return "met, and the aim"
+        return "met" if ratio <= self.must else "NOT MET"
 
 
-def cases(
-    workload: Workload, contestants: Iterable[Contestant], points: Iterable[Point], rounds: int
-) -> list[Case]:
-    """Return a case for each point and contestant that can have so many clients."""
+def _busy(contestant: Contestant, clients: int = 50) -> Side:
+    return Side(contestant, REQUESTS, clients)
+
+
+def _against(
+    title: str,
+    one: Contestant,
+    other: Contestant,
+    must: float | None = None,
+    aim: float | None = None,
+    clients: int = 50,
+) -> Target:
+    pair = _busy(one, clients), _busy(other, clients)
+    return Target(f"{title}, {clients} clients", pair, must, aim)
+
+
+def _grows(title: str, contestant: Contestant) -> Target:
+    pair = Side(contestant, IDLE, 10_000), Side(contestant, IDLE, 0)
+    return Target(f"{title} beside 10,000 idle clients against none", pair, 1.15, 1.0)
+
+
+def targets(limit: Iterable[Contestant]) -> list[Target]:
+    """Return what this bench was built to show; `limit` are the C servers that compile here."""
+    libuv = [one for one in limit if one.name == c.C_LIBUV]
     return [
-        Case(workload, point, contestant, rounds)
-        for point in points
-        for contestant in contestants
-        if workload.clients(point) <= contestant.clients
+        _against("step 6 against itself", c.EPOLL, c.EPOLL, 1.03, 1.03),
+        _against("step 6 against uvloop Protocol", c.EPOLL, c.UV_PROTOCOL, 1.25, 1.0),
+        _against("step 7 against uvloop Protocol", c.LOOP, c.UV_PROTOCOL, 1.35, 1.1),
+        *(_against("step 6 against C on libuv", c.EPOLL, one, 1.8, 1.4) for one in libuv),
+        _grows("step 6", c.EPOLL),
+        _grows("step 7", c.LOOP),
+        _against("step 2 against ThreadingTCPServer", c.THREADS, c.SOCKETSERVER, 1.03, 0.95),
+        _against("step 6 against asyncio Protocol", c.EPOLL, c.PROTOCOL),
+        _against("step 5 against asyncio Protocol", c.SELECT, c.PROTOCOL, clients=500),
     ]
 
 
-def quick(limit: tuple[Contestant, ...]) -> list[Case]:
-    """Return what the ratios need, and no more."""
-    compared = (c.THREADS, c.EPOLL, c.LOOP, c.SOCKETSERVER, c.PROTOCOL, c.UV_PROTOCOL, *limit)
-    return [
-        *cases(w.REQUESTS, compared, (50,), 5),
-        *cases(w.REQUESTS, (c.SELECT, c.PROTOCOL), (500,), 3),
-        *cases(w.IDLE, (c.EPOLL, c.LOOP), (0, 10_000), 3),
-        *cases(w.STARTUP, (c.EPOLL,), ("",), 9),
-        *cases(w.NOTHING, (w.PASS,), ("",), 9),
-        *cases(w.PROTOCOL_ALONE, (w.FRAMING, w.LOOP_OVER_BYTES), w.INPUTS, 1),
-    ]
-
-
-def full(limit: tuple[Contestant, ...]) -> list[Case]:
-    """Return everything."""
+def tables(limit: tuple[Contestant, ...]) -> list[Pair]:
+    """Return the pairs of all tables: each who can do the work, and the reference."""
     many = (*c.STEPS_MANY, *c.PEERS, *limit)
-    everybody = (c.SEQUENTIAL, c.BLOCKING, *many)
-    intervals = tuple(map(c.polling, (0.01, 0.2)))
-    up_to = {
-        c.POLLING: (0, 500, 1000, 2000),
-        c.SELECT: (0, 500, 900),
-        c.POLL: (0, 1000, 5000, 10_000),
-        c.EPOLL: (0, 1000, 5000, 10_000),
-        c.LOOP: (0, 1000, 5000, 10_000),
-    }
+    some = (c.THREADS, c.SELECT, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL, c.STREAMS, c.TRIO, *limit)
+    watched = (c.SELECT, c.POLL, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL)
     return [
-        *cases(w.REQUESTS, everybody, (1,), 3),
-        *cases(w.REQUESTS, (*many, *intervals), (50,), 7),
-        *cases(w.REQUESTS, (c.SELECT, c.EPOLL, c.LOOP, c.PROTOCOL, c.UV_PROTOCOL), (500,), 5),
-        *cases(w.REQUESTS, many, (1000,), 3),
-        *cases(w.FRAMES, many, (16 * KiB, MiB), 3),
-        *cases(w.TINY_FRAMES, many, (16 * KiB,), 3),
-        *(one for who, points in up_to.items() for one in cases(w.IDLE, (who,), points, 5)),
-        *cases(w.IDLE, (c.POLLING,), (5000,), 1),  # they take half a minute to come in
-        *cases(w.CHURN, everybody, (1,), 3),
-        *cases(w.MEMORY, (c.THREADS, c.EPOLL, c.LOOP, *c.PEERS, *limit), (1000, 10_000), 1),
-        *cases(w.MEMORY, (c.THREADS, c.EPOLL, c.LOOP), (100, 3000), 1),
-        *(
-            one
-            for point in (0, 0.001, 0.01, 0.05, 0.2)
-            for one in cases(w.INTERVAL, (c.polling(point),), (point,), 2)
-        ),
-        *cases(w.INTERVAL, (c.SELECT,), (0,), 2),
-        *(
-            one
-            for size in (4 * KiB, 16 * KiB, 64 * KiB, 128 * KiB, 256 * KiB, MiB)
-            for one in cases(w.BUFFERS, (c.buffered(size),), (size,), 5)
-        ),
-        *cases(w.STARTUP, everybody, ("",), 9),
-        *cases(w.NOTHING, (w.PASS,), ("",), 9),
-        *cases(w.PROTOCOL_ALONE, (w.FRAMING, w.LOOP_OVER_BYTES), w.INPUTS, 3),
+        *_rows(REQUESTS, 50, many),
+        *_rows(REQUESTS, 1, (c.SEQUENTIAL, c.BLOCKING, *some)),
+        *_rows(REQUESTS, 1000, some),
+        *_rows(FRAMES, 16 * KiB, some),
+        *_rows(FRAMES, MiB, some),
+        *(pair for point in (0, 900) for pair in _rows(IDLE, point, (c.POLLING, *watched))),
+        *(pair for point in (5000, 9000) for pair in _rows(IDLE, point, watched)),
+        *_rows(CHURN, 1, (c.SEQUENTIAL, *some)),
     ]
 
 
-def carry_out(plan: list[Case], seconds: float) -> Iterator[tuple[int, Case, float]]:
-    """Measure all, round by round; before each yield the round, the case, and the seconds left.
-
-    In a round every contestant has its turn at a point, one after the other, so that what else
-    the machine does meets them all alike.
-    """
-    for turn in range(max(case.rounds for case in plan)):
-        for case in plan:
-            if turn < case.rounds and not case.failed:
-                yield turn, case, time_left(plan)
-                case.measure(seconds)
-
-
-def time_left(plan: list[Case]) -> float:
-    """Return how many seconds the rest will take, if it goes on like this."""
-    return sum(case.took * (case.rounds - len(case.samples)) for case in plan if not case.failed)
+def _rows(workload: Workload, point: int, contestants: Iterable[Contestant]) -> list[Pair]:
+    reference = Side(REFERENCE, workload, point)
+    return [
+        (Side(one, workload, point), reference)
+        for one in dict.fromkeys((REFERENCE, *contestants))
+        if workload.clients(point) <= one.clients
+    ]

@@ -1,125 +1,171 @@
-"""The results in words: a table for each workload and point, and the ratios."""
+"""The results in words: the ratios, a table for each work, and the sentences of the pages."""
 
+import textwrap
 from collections.abc import Callable
-from statistics import median
+from typing import Any
 
-from lab.bench import workloads as w
-from lab.bench.results import TARGETS, Results
-from lab.bench.workloads import Point, Workload
-from lab.show.tables import aligned
+from lab.bench import framing, plan, sentences
+from lab.bench.contestants import C_LIBUV, LIMIT, Contestant
+from lab.bench.pairs import PAIRS, SLICE, Side
+from lab.bench.plan import REFERENCE
+from lab.bench.sentences import micro
+from lab.bench.workloads import WORKLOADS
+from lab.show import about
+from lab.show.tables import aligned, markdown
 
-MICRO, MILLI = 1e6, 1e3
+Table = list[list[str]]
 
-Column = tuple[str, str, Callable[[float], str]]
+TARGETS = plan.targets([Contestant(C_LIBUV, LIMIT, ())])
 
-
-def micro(seconds: float) -> str:
-    """Write seconds in microseconds."""
-    return f"{seconds * MICRO:,.1f} us"
+DIFFER = 1.2
+"""A first generation that costs so many times what the second does is worth a row."""
 
 
 def milli(seconds: float) -> str:
     """Write seconds in milliseconds."""
-    return f"{seconds * MILLI:,.2f} ms"
+    return f"{seconds * 1e3:,.2f} ms"
 
 
-def share(value: float) -> str:
-    """Write a part of 1 in per cent."""
-    return f"{value:.1%}"
+class Results:
+    """What was measured: `pairs`, each with the names of its sides, and `framing`."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.found = found
+        self.pairs = [one for one in found["pairs"] if "failed" not in one]
+
+    def pair(self, top: Side, bottom: Side) -> dict[str, Any] | None:
+        """Return what was found for two sides, if it was."""
+        keys = top.key, bottom.key
+        return next((one for one in self.pairs if (one["top"], one["bottom"]) == keys), None)
+
+    def against_reference(self, workload: str, point: int) -> list[dict[str, Any]]:
+        """Return the pairs of a table, the least ratio first."""
+        keys = [REFERENCE.name, workload, point]
+        found = [one for one in self.pairs if one["bottom"] == keys and one["top"][1:] == keys[1:]]
+        once = {one["top"][0]: one for one in found}  # a target may have measured it already
+        return sorted(once.values(), key=lambda one: float(one["ratio"]))
+
+    def figure(self, name: str, workload: str, point: int, figure: str) -> float:
+        """Return a figure of a contestant, as its table has it; KeyError if it was not measured."""
+        for one in self.against_reference(workload, point):
+            if one["top"][0] == name:
+                return float(one["figures"]["top"][figure])
+        raise KeyError(f"{workload} {point} of {name}")
 
 
-def whole(value: float) -> str:
-    """Write a number without decimals."""
-    return f"{value:,.0f}"
-
-
-def mebi(value: float) -> str:
-    """Write bytes in MiB."""
-    return f"{value / w.MiB:,.1f} MiB"
-
-
-LATENCY: list[Column] = [("p50", "p50", milli), ("p99", "p99", milli)]
-TRAFFIC: list[Column] = [("cpu", "CPU each", micro), ("rate", "per second", whole), *LATENCY]
-
-COLUMNS: dict[str, list[Column]] = {
-    w.REQUESTS.name: TRAFFIC,
-    w.FRAMES.name: TRAFFIC,
-    w.TINY_FRAMES.name: TRAFFIC,
-    w.CHURN.name: TRAFFIC,
-    w.IDLE.name: [*TRAFFIC[:2], ("memory", "bytes per idle one", whole)],
-    w.MEMORY.name: [("memory", "bytes per idle one", whole)],
-    w.BUFFERS.name: TRAFFIC,
-    w.INTERVAL.name: [("busy", "CPU while idle", share), *LATENCY],
-    w.STARTUP.name: [("seconds", "to first answer", milli)],
-    w.PROTOCOL_ALONE.name: [("rate", "per second", mebi)],
-}
-"""For each workload its figures, the first being what the rows are sorted by."""
-
-WORKLOADS = (
-    w.REQUESTS,
-    w.FRAMES,
-    w.TINY_FRAMES,
-    w.IDLE,
-    w.CHURN,
-    w.MEMORY,
-    w.INTERVAL,
-    w.BUFFERS,
-    w.STARTUP,
-    w.PROTOCOL_ALONE,
-)
-
-
-def rows(results: Results, workload: Workload, point: Point) -> list[list[str]]:
-    """Return a heading and a row for each server: name, first figure, its spread, the others."""
-    (first, heading, write), *others = COLUMNS[workload.name]
-    table = [["", heading, "from", "to", *(title for _, title, _ in others)]]
-    found = []
-    for name in results.servers(workload, point):
-        spread = results.rounds(workload, point, name, first)
-        cells = [write(median(spread)), write(min(spread)), write(max(spread))]
-        for figure, _, write_other in others:
-            cells.append(write_other(median(results.rounds(workload, point, name, figure))))
-        found.append((median(spread), [name, *cells]))
-    return table + [cells for _, cells in sorted(found)]
-
-
-def targets(results: Results) -> list[list[str]]:
-    """Return a heading and a row for each ratio that was asked for, with its verdict."""
-    table = [["", "median", "from", "to", "must", "aim", ""]]
+def ratios(results: Results) -> Table:
+    """Return a row for each target, and for each input of the protocol."""
+    table = [["", "ratio", "half of the pairs", "must", "aim", ""]]
     for target in TARGETS:
-        found = target.rounds(results)
-        bound = ">=" if target.aim > target.must else "<="
-        asked = [f"{bound} {target.must:g}", f"{bound} {target.aim:g}"]
+        found = results.pair(*target.pair)
         if not found:
-            table.append([target.title, "-", "-", "-", *asked, "not measured"])
+            table.append([target.title, "not measured", "", "", "", ""])
             continue
-        cells = [number(value) + target.unit for value in (median(found), min(found), max(found))]
-        table.append([target.title, *cells, *asked, target.verdict(median(found))])
+        spread = f"{found['low']:.2f} to {found['high']:.2f}"
+        wanted = [f"<= {one:g}" if one else "" for one in (target.must, target.aim)]
+        verdict = target.verdict(found["ratio"])
+        table.append([target.title, f"{found['ratio']:.3f}", spread, *wanted, verdict])
     return table
 
 
-def number(value: float) -> str:
-    """Write a ratio, or bytes."""
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+def protocol(results: Results) -> Table:
+    """Return a row for each input of the protocol: bytes a second of ours, the loop, the ratio."""
+    table = [["64 KiB of", "common/framing.py", "a loop over the bytes", "ratio"]]
+    for name, (ours, loop) in results.found["framing"].items():
+        shown = f"`{name}`" if name in framing.HOSTILE else name
+        table.append(
+            [shown, *(f"{one / 1e6:,.1f} MB/s" for one in (ours, loop)), f"{ours / loop:.2g}"]
+        )
+    return table
 
 
-def title(workload: Workload, point: Point, results: Results) -> str:
-    """Return what a table is about."""
-    if isinstance(point, str):
-        where = f": {point}" if point else ""
-    else:
-        where = f" ({point:,} {workload.axis})"
-    return results.titles[workload.name] + where
+def work(results: Results, workload: str, point: int) -> Table:
+    """Return a row for each who did this work, compared with the reference."""
+    table = [["", "ratio", "half of the pairs", "CPU each", "per second", "p50", "p99"]]
+    for one in results.against_reference(workload, point):
+        it = one["figures"]["top"]
+        name = one["top"][0] + " (itself)" * (one["top"] == one["bottom"])
+        spread = f"{one['low']:.2f} to {one['high']:.2f}"
+        times = [micro(it["cpu"]), f"{it['rate']:,.0f}", milli(it["p50"]), milli(it["p99"])]
+        table.append([name, f"{one['ratio']:.2f}", spread, *times])
+    return table
+
+
+def cold(results: Results) -> Table:
+    """Return a row for each whose first generation of fifty clients costs more than the second."""
+    table = [["", "first generation", "page faults", "second", "page faults"]]
+    for one in results.against_reference("requests", 50):
+        it = one["figures"]["top"]
+        if it["cold"] > DIFFER * it["cpu"]:
+            first = [micro(it["cold"]), f"{it['cold_faults']:.2f}"]
+            table.append([one["top"][0], *first, micro(it["cpu"]), f"{it['faults']:.2f}"])
+    return table
+
+
+def memory(results: Results) -> Table:
+    """Return a row for each of whom it is known what an idle client keeps."""
+    rows = {one["top"][0]: one for one in results.pairs if one["top"][1:] == ["idle", 9000]}
+    table = [["of 9,000 that say nothing, each keeps", "bytes"]]
+    for name, one in sorted(rows.items(), key=lambda it: float(it[1]["figures"]["top"]["memory"])):
+        table.append([name, f"{one['figures']['top']['memory']:,.0f}"])
+    return table
+
+
+def method(results: Results) -> str:
+    """Say how it was measured, on what machine, and what was left out."""
+    text = (
+        f"Both servers of a pair are there at once, on one core, with the load on another, and take"
+        f" turns of {SLICE:g} s, {PAIRS} each. A ratio is that of the sums of CPU time for each"
+        " answer, and beside it is the middle half of the ratios of single turns. "
+    )
+    lines = textwrap.wrap(text + source(results), 96, break_on_hyphens=False)
+    failed = [
+        f"left out: {' '.join(map(str, one['top']))} ({one['failed']})"
+        for one in results.found["pairs"]
+        if "failed" in one
+    ]
+    return "\n".join([*lines, *results.found["left out"], *failed])
+
+
+def source(results: Results) -> str:
+    """Say by which command, on what machine and when it was measured."""
+    return about.line(results.found["command"], results.found)
 
 
 def text(results: Results) -> str:
-    """Write everything for a terminal."""
-    parts = []
-    for workload in WORKLOADS:
-        for point in results.points(workload):
-            parts.append(title(workload, point, results))
-            parts.append(aligned(rows(results, workload, point)) + "\n")
-    parts += ["The ratios, each within one round", aligned(targets(results)) + "\n"]
-    parts += [f"no figure: {line}" for line in results.failed]
-    parts += [*results.about["left_out"], results.about["method"], results.measured()]
-    return "\n".join(parts)
+    """Return everything, for a terminal."""
+    parts = [aligned(ratios(results)), aligned(protocol(results))]
+    points = dict.fromkeys(tuple(one["top"][1:]) for one in results.pairs)
+    for workload, point in points:
+        table = work(results, workload, point)
+        if len(table) > 2:  # somebody beside the reference
+            title = f"{WORKLOADS[workload].title} ({point:,})"
+            parts.append(f"{title}:\n{aligned(table)}")
+    for table in (cold(results), memory(results)):
+        if len(table) > 1:
+            parts.append(aligned(table))
+    return "\n\n".join([*parts, method(results)])
+
+
+def block(results: Results, argument: str) -> str:
+    """Return what a page shows under a name; KeyError if there is no such thing."""
+    name, _, point = argument.partition(" ")
+    if name in sentences.SENTENCES:
+        said = sentences.written(name, results.figure)
+        return f"{said}\n\n{source(results)}"
+    if name in WORKLOADS:
+        table = work(results, name, int(point))
+        if len(table) == 1:
+            raise KeyError(argument)
+        return markdown(table)
+    if name == "method":
+        return method(results)
+    return markdown(TABLES[name](results))
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "ratios": ratios,
+    "protocol": protocol,
+    "cold": cold,
+    "memory": memory,
+}

@@ -6,7 +6,7 @@ import time
 from common import serving
 from common.framing import Framing
 from step2_thread_per_client import server as step2
-from step6_epoll_kqueue import server as edge_triggered
+from step6_epoll_kqueue import edge_triggered
 
 COMPUTING = 0.2
 """Seconds of CPU time that an answer takes `computes`; not for a packet of two bytes."""
@@ -33,11 +33,17 @@ def computes(port: int) -> None:
 def until_eagain(port: int) -> None:
     """Be step 6, edge-triggered, as it is but for the short `recv`."""
     serving.RECV_SIZE = RECV_SIZE
-    sys.argv[1:] = [str(port), "--quiet", "--edge-triggered"]
+    sys.argv[1:] = [str(port), "--quiet"]
     edge_triggered.main()
 
 
 def once_per_edge(port: int) -> None:
     """Be the same, but forget who has not said EAGAIN yet."""
-    edge_triggered.EdgePoller = edge_triggered.Poller  # type: ignore[misc, assignment]
+    wait = edge_triggered.Poller.wait
+
+    def forgetful(self: edge_triggered.Poller, timeout: float | None) -> list[edge_triggered.Key]:
+        self.ready.clear()
+        return wait(self, timeout)
+
+    edge_triggered.Poller.wait = forgetful  # type: ignore[method-assign]
     until_eagain(port)

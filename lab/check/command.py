@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import simple_client
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
@@ -110,7 +109,7 @@ def address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), simple_client.port(port)
+    return host.strip("[]"), arguments.port(port)
 
 
 def add_to(commands: arguments.Commands) -> None:
@@ -124,7 +123,7 @@ def add_to(commands: arguments.Commands) -> None:
     add, file = parser.add_argument, arguments.file
     arguments.add_steps(parser, "*")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
-    add("--port", type=simple_client.port, default=0, help="its port, if COMMAND does not take one")
+    add("--port", type=arguments.port, default=0, help="its port, if COMMAND does not take one")
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")

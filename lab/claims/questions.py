@@ -11,7 +11,6 @@ import time
 from functools import partial
 
 from lab.bench.contestants import THREADS
-from lab.bench.load import greeted
 from lab.broken import catalogue
 from lab.check.prompt import BURST
 from lab.check.suite import HELD
@@ -28,7 +27,15 @@ from lab.claims.claim import (
 )
 from lab.claims.step7 import asked, computing, number_that_takes
 from lab.harness import processes
-from lab.harness.clients import busy, clients, exactly, reset, send_until_stuck
+from lab.harness.clients import (
+    busy,
+    clients,
+    exactly,
+    expect,
+    greeted_clients,
+    reset,
+    send_until_stuck,
+)
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import has_ipv6
 from lab.harness.talks import at_once
@@ -55,7 +62,7 @@ def always_writable(full: bool) -> Finding:
     """
     shares = []
     for name in ("always_watches_for_writing", "right"):
-        with catalogue.started(name) as server, greeted(server, 1):
+        with catalogue.started(name) as server, greeted_clients(server, 1):
             shares.append(busy(server, 1 if full else 0.3))
     wrong, right = shares
     measured = (
@@ -90,7 +97,7 @@ def partial_sends(full: bool) -> Finding:
     """Why do long answers lose bytes? `send` may take less than it is given, and says how much."""
     counts = []
     for name in ("careless_send", "right"):
-        with catalogue.started(name) as server, greeted(server, 1) as (sock,):
+        with catalogue.started(name) as server, greeted_clients(server, 1) as (sock,):
             owed = send_until_stuck(sock, b"^" + b"a" * (16 * MiB)) - 1
             sock.settimeout(1)  # it reads only now
             counts.append((owed - len(exactly(sock, owed)), owed))
@@ -144,9 +151,9 @@ def eight_megabytes(full: bool) -> Finding:
     uses.
     """
     count = 1000 if full else 200
-    with THREADS.start() as server, greeted(server, 1):
+    with THREADS.start() as server, greeted_clients(server, 1):
         before = server.memory(), processes.virtual_bytes(server.pid)
-        with greeted(server, count):
+        with greeted_clients(server, count):
             after = server.memory(), processes.virtual_bytes(server.pid)
             server.stop()
     resident, virtual = ((now - then) / count for now, then in zip(after, before, strict=True))

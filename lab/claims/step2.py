@@ -5,14 +5,16 @@ import time
 from functools import partial
 from pathlib import Path
 
-from lab.bench import contestants, workloads
-from lab.bench.load import Crowd, greeted
+from lab.bench import contestants
+from lab.bench.load import Crowd
+from lab.bench.workloads import frame
 from lab.broken import catalogue
 from lab.check.prompt import answer_time
+from lab.claims import costs
 from lab.claims.claim import Curves, Finding, claim, found, pace, recorded, started
 from lab.claims.step1 import served_at_once
 from lab.harness import processes
-from lab.harness.clients import expect
+from lab.harness.clients import expect, greeted_clients
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Server
 from lab.harness.talks import at_once, elapsed
@@ -34,10 +36,7 @@ def threads_cost(full: bool) -> Finding:
     """
     points = (100, 1000, 3000, 9000) if full else (100, 500)
     memory = {
-        step.name: [
-            (float(count), workloads.memory(step, count, 0)["memory"] * count / 2**20)
-            for count in points
-        ]
+        step.name: [(float(count), costs.memory(step, count) * count / 2**20) for count in points]
         for step in (contestants.THREADS, contestants.EPOLL)
     }
     (many, threads), (_, loop) = (of_all[-1] for of_all in memory.values())
@@ -54,8 +53,8 @@ def threads_cost(full: bool) -> Finding:
 
 def context_switches(step: int, count: int) -> float:
     """Return the server's context switches for each request, with so many clients that talk."""
-    with started(step) as server, greeted(server, count) as socks:
-        crowd = Crowd(socks, *workloads.frame(64))
+    with started(step) as server, greeted_clients(server, count) as socks:
+        crowd = Crowd(socks, *frame(64))
         before = switches_of(server)
         traffic = crowd.talk(0.5)
         crowd.close()
@@ -77,7 +76,7 @@ def switches_of(server: Server) -> int:
 def silence_holds_a_thread(full: bool) -> Finding:
     """Who connects and says nothing still holds a thread, as long as it likes."""
     with started(2) as server:
-        with greeted(server, 100):
+        with greeted_clients(server, 100):
             time.sleep(3 if full else 0.3)
             held = processes.threads(server.pid)
         deadline = time.monotonic() + 10
@@ -93,7 +92,7 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
 
     Each frame takes 0.2 s of CPU time. Another client is answered without computing.
     """
-    with catalogue.started("computes") as server, greeted(server, 5) as (light, *heavy):
+    with catalogue.started("computes") as server, greeted_clients(server, 5) as (light, *heavy):
         light.sendall(b"^")
         alone, quiet = computed(heavy[0]), answer_time(light)
         calls = [*(partial(computed, sock) for sock in heavy), partial(answer_time, light)]

@@ -3,10 +3,9 @@
 import re
 import time
 
-from lab.bench.load import greeted
 from lab.claims.claim import Finding, claim, found, started
 from lab.harness import servers
-from lab.harness.clients import busy, exactly, expect
+from lab.harness.clients import busy, exactly, expect, greeted_clients
 from lab.harness.servers import STEPS, Server
 
 
@@ -70,7 +69,7 @@ def zero_bytes_is_the_end(full: bool) -> Finding:
     ends; ours does so with `--once`.
     """
     with narrating("--once") as server:
-        with greeted(server, 1):
+        with greeted_clients(server, 1):
             pass
         status = server.process.wait(5)
         log = server.log()
@@ -88,7 +87,7 @@ def waiting_is_cheap(full: bool) -> Finding:
     seconds = 2.0 if full else 0.3
     shares = []
     for server in (started(3), started(4, "--interval", "0")):
-        with server, greeted(server, 1):
+        with server, greeted_clients(server, 1):
             time.sleep(0.05)  # it has come to its next call
             shares.append(busy(server, seconds))
     waiting, asking = shares

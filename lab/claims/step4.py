@@ -2,10 +2,11 @@
 
 import time
 
-from lab.bench import contestants, workloads
-from lab.bench.load import greeted
+from lab.bench import contestants
+from lab.claims import costs
 from lab.claims.claim import Curves, Finding, checked, claim, found, started, told_apart
 from lab.harness import servers
+from lab.harness.clients import greeted_clients
 from lab.observe import run
 from lab.observe.record import SERVER, Recording
 
@@ -16,7 +17,7 @@ def silent(count: int, seconds: float) -> Recording:
     """Record step 4 while so many clients are there and say nothing."""
     with run.watched(run.step_command(POLLING, "--quiet")) as session:
         session.server.patience = 60
-        with greeted(session.server, count):
+        with greeted_clients(session.server, count):
             time.sleep(seconds)
             session.server.stop()
         return session.recording()
@@ -60,8 +61,8 @@ def no_good_interval(full: bool) -> Finding:
     """
     points = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2) if full else (0.005, 0.1)
     seconds = 1.0 if full else 0.2
-    rows = {at: workloads.interval(contestants.polling(at), at, seconds) for at in points}
-    select = workloads.interval(contestants.SELECT, 0, seconds)
+    rows = {at: costs.interval(contestants.polling(at), at, seconds) for at in points}
+    select = costs.interval(contestants.SELECT, 0, seconds)
     short, *_, long = rows.values()
     measured = "; ".join(
         f"{at * 1e3:g} ms: {row['busy']:.1%} of a core, answers after {row['p50'] * 1e3:.1f} ms"

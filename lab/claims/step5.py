@@ -9,13 +9,12 @@ import time
 import timeit
 from collections.abc import Callable
 
-from lab.bench import workloads
 from lab.bench.contestants import EPOLL, POLLING, SELECT, Contestant
-from lab.bench.load import greeted
 from lab.check.prompt import answer_time
+from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Curves, Finding, claim, found, recorded, started
 from lab.claims.step1 import served_at_once
-from lab.harness.clients import idle_clients, room_for
+from lab.harness.clients import greeted_clients, idle_clients, room_for
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import STEPS
 from lab.observe import run, summary
@@ -63,7 +62,7 @@ def grows_with_the_watched(full: bool) -> Finding:
     }
     seconds = 0.5 if full else 0.1
     lines = {
-        who.name: [(float(at), workloads.idle(who, at, seconds)["cpu"] * 1e6) for at in some]
+        who.name: [(float(at), costs.request(who, at, seconds=seconds) * 1e6) for at in some]
         for who, some in points.items()
     }
     curves = [Curves("silent clients beside the 50 that talk", "CPU per request (us)", lines)]
@@ -95,7 +94,7 @@ def handed_over_anew(full: bool) -> Finding:
 def passed_on(step: int, idle: int) -> tuple[float, float]:
     """Return how many descriptors go to the kernel for each request, and how many come back."""
     with run.watched(run.step_command(STEPS[step - 1], "--quiet")) as session:
-        with greeted(session.server, idle), greeted(session.server, 1) as (sock,):
+        with greeted_clients(session.server, idle), greeted_clients(session.server, 1) as (sock,):
             start = time.monotonic()
             sock.sendall(b"^")
             answer_time(sock)
@@ -111,12 +110,7 @@ def passed_on(step: int, idle: int) -> tuple[float, float]:
 
 def alone_beside(who: Contestant, idle: int) -> float:
     """Return the CPU seconds of a request by one client, beside so many that say nothing."""
-    with (
-        workloads.running(who) as server,
-        workloads.served(server, idle),
-        greeted(server, 1) as socks,
-    ):
-        return workloads.talk(server, socks, *workloads.frame(64), 0.3)["cpu"]
+    return costs.request(who, idle, talking=1, seconds=0.3)
 
 
 @claim("E5")

@@ -208,6 +208,17 @@ def clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
 
 
 @contextlib.contextmanager
+def greeted_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
+    """Hold `count` clients that have had their `*`: all connect, and then all wait for it."""
+    with clients(server, count) as socks:
+        for sock in socks:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for sock in socks:
+            expect(sock, b"*")
+        yield socks
+
+
+@contextlib.contextmanager
 def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
     """Hold up to `count` clients that were greeted and say nothing: as many as it takes.
 

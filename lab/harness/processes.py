@@ -41,6 +41,13 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def page_faults(pid: int) -> int:
+    """Return how many pages the kernel has had to give it so far; 0 where only `ps` would know."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+    return 0
+
+
 def resident_bytes(pid: int) -> int:
     """Return how much memory it has resident; 0 if it has ended."""
     if _LINUX:

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from lab.bench import figures
-from lab.bench.results import Results
+from lab.bench import report
 from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.harness.servers import ROOT, STEPS
@@ -48,9 +47,9 @@ PAGES = (
 BLOCK = re.compile(r"(<!-- (?!end)(\w+) ?(.*?) -->\n)(.*?)<!-- end -->", re.DOTALL)
 
 
-def results() -> Results:
+def results() -> report.Results:
     """Return the results of the bench that are kept."""
-    return Results(json.loads((BENCH / "results.json").read_text()))
+    return report.Results(json.loads((BENCH / "results.json").read_text()))
 
 
 def claims(keys: str) -> str:
@@ -67,7 +66,7 @@ def claims(keys: str) -> str:
 MAKERS: dict[str, Callable[[str], str]] = {
     "limits": lambda _: limits.table(MATRIX),
     "checks": lambda _: limits.titles([*CHECKS.values()]),
-    "bench": lambda name: figures.block(results(), name),
+    "bench": lambda name: report.block(results(), name),
     "claims": claims,
     "code": excerpts.code,
     "edge": excerpts.edge,

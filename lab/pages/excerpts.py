@@ -6,12 +6,13 @@ import textwrap
 from lab.harness.servers import ROOT, STEPS
 
 PARENTS = dict(zip(STEPS[1:], (STEPS[0], STEPS[0], *STEPS[2:6]), strict=True))
-"""What each step grew from."""
+PARENTS[f"{STEPS[5]}/edge_triggered"] = STEPS[5]
+"""What each step grew from; a file beside a step's server is written `STEP/NAME`."""
 
 
 def source(step: str) -> str:
-    """Return the source of a step's server."""
-    return (ROOT / step / "server.py").read_text()
+    """Return the source of a step's server, or of a file beside it (`STEP/NAME`)."""
+    return (ROOT / (f"{step}.py" if "/" in step else f"{step}/server.py")).read_text()
 
 
 def definitions(text: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-import simple_client
 from lab.harness import servers
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -29,8 +28,7 @@ class Parser(argparse.ArgumentParser):
 
 def add_clients(parser: argparse.ArgumentParser, count: int) -> None:
     """Add how many clients there are, `count` unless told otherwise, and their pace."""
-    number, pace = simple_client.positive, simple_client.pace
-    parser.add_argument("-n", type=number, default=count, help="clients at once (%(default)s)")
+    parser.add_argument("-n", type=positive, default=count, help="clients at once (%(default)s)")
     parser.add_argument("--pace", type=pace, default=1.0, help="scales their pauses (1.0)")
 
 
@@ -53,6 +51,30 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return value
+
+
+def port(text: str) -> int:
+    """Parse an argument that is a port number."""
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 65535")
+    return value
+
+
+def positive(text: str) -> int:
+    """Parse an argument that is a number of clients."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def pace(text: str) -> float:
+    """Parse an argument that scales the pauses."""
+    value = float(text)
+    if not 0 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000")
     return value
 
 

@@ -12,7 +12,7 @@ def aligned(table: list[list[str]]) -> str:
 
 
 def markdown(table: list[list[str]], ruler: str = "--:") -> str:
-    """Write a table for a page, its columns but the first to the right unless the `ruler` differs."""
+    """Write a table for a page: numbers to the right, unless the `ruler` differs."""
     heading, *others = table
     rows = [heading, ["---"] + [ruler] * (len(heading) - 1), *others]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""The bench: right answers or no figure, ratios within a round, and right peers."""
+"""The bench: right answers or no figure, ratios of what was there at once, and right peers."""
 
 import json
 import os
@@ -7,25 +7,22 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab.bench import command, contestants, figures, plan, report
-from lab.bench import workloads as w
-from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, Contestant
-from lab.bench.plan import Case
-from lab.bench.results import TARGETS, Results, Side, Target, to_json
-from lab.bench.workloads import Workload
+from lab.bench import command, contestants, framing, pairs, plan, report, sentences
+from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, PROTOCOL, Contestant
+from lab.bench.pairs import Side, paired
+from lab.bench.report import Results
+from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, MiB, Workload
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, verdicts
-from lab.harness.clients import Failed
 from lab.harness.servers import ROOT, Server
 from lab.pages import command as pages
+from lab.show import about
 from lab.show.about import CORES
 from lab.tests.commands import lab
-
-SHORT = 0.05
-"""Seconds of traffic: what is measured does not matter here."""
 
 
 def planted(bug: str) -> Contestant:
@@ -42,89 +39,135 @@ def limit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Contes
     yield {one.name: one for one in found}
 
 
-def results(*cases: Case) -> Results:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short slices: what is measured does not matter."""
+    monkeypatch.setattr(pairs, "SLICE", 0.03)
+
+
+def results(*found: dict[str, object]) -> Results:
     """Return results as they would be read from a file."""
-    found = to_json(list(cases), "python -m lab bench", 1, [])
-    return Results(json.loads(json.dumps(found)))
+    rows = framing.compared(0.01)
+    kept = {"command": "python -m lab bench", "left out": [], "framing": rows, "pairs": found}
+    return Results(json.loads(json.dumps(kept | about.facts())))
 
 
-def sampled(
-    contestant: Contestant, *cpu: float, workload: Workload = w.REQUESTS, point: float = 50
-) -> Case:
-    """Return a case with these figures."""
-    case = Case(workload, point, contestant, len(cpu))
-    case.samples = [{"cpu": one, "rate": 1, "p50": 1, "p99": 1, "busy": 1} for one in cpu]
-    return case
+def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
+    """Return a pair, beside step 6, as it would be measured."""
+    known = {"cpu": ratio * 1e-5, "rate": 1, "p50": 1, "p99": 1, "faults": 0.0}
+    known |= {"cold": known["cpu"], "cold_faults": 0.0, "memory": 400.0} | figures
+    bottom = Side(EPOLL, top.workload, top.point)
+    spread = {"ratio": ratio, "low": 0.9 * ratio, "high": 1.1 * ratio}
+    return {"top": top.key, "bottom": bottom.key, **spread, "figures": {"top": known}}
 
 
 # Right answers or no figure
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("bug", "workload", "point"),
     [
-        ("echoes_unchanged", w.REQUESTS, 2),
-        ("no_greeting", w.REQUESTS, 2),
-        ("one_frame_a_packet", w.TINY_FRAMES, 16 * w.KiB),
-        ("fixed_buffer", w.FRAMES, w.MiB),
-        ("echoes_unchanged", w.CHURN, 1),
-        ("echoes_unchanged", w.STARTUP, ""),
-        ("echoes_unchanged", w.IDLE, 2),
-        ("no_greeting", w.MEMORY, 2),
+        ("echoes_unchanged", REQUESTS, 2),
+        ("no_greeting", REQUESTS, 2),
+        ("fixed_buffer", FRAMES, MiB),
+        ("echoes_unchanged", CHURN, 1),
+        ("echoes_unchanged", IDLE, 2),
     ],
 )
 def test_who_answers_wrongly_gets_no_figure(
-    bug: str, workload: Workload, point: w.Point, monkeypatch: pytest.MonkeyPatch
+    bug: str, workload: Workload, point: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contestants, "PATIENCE", 0.5)
-    case = Case(workload, point, planted(bug), 1)
-    case.measure(SHORT)
-    assert case.failed
-    assert results(case).samples == {}
-    assert bug in results(case).failed[0]
+    right = Side(EPOLL, workload, point)
+    for pair in (
+        (Side(planted(bug), workload, point), right),
+        (right, Side(planted(bug), workload, point)),
+    ):
+        found = paired(*pair, 1)
+        assert found["failed"]
+        assert results(found).pairs == []
+        assert bug in report.method(results(found)) or pair[0] is right
 
 
-def test_who_fails_later_loses_the_figures_of_before() -> None:
-    def worse(contestant: Contestant, point: w.Point, seconds: float) -> w.Figures:
-        if case.samples:
-            raise Failed("no more")
-        return {"cpu": 1}
-
-    case = Case(Workload("requests", worse, "", lambda _: 1), 1, EPOLL, 3)
-    turns = [turn for turn, *_ in plan.carry_out([case], SHORT)]
-    assert turns == [0, 1]  # and not a third time
-    assert (case.samples, case.failed) == ([], "no more")
-
-
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("workload", "point"),
-    [
-        (w.REQUESTS, 3),
-        (w.FRAMES, w.MiB),
-        (w.TINY_FRAMES, 16 * w.KiB),
-        (w.IDLE, 100),
-        (w.MEMORY, 100),
-        (w.CHURN, 1),
-        (w.STARTUP, ""),
-    ],
+    [(REQUESTS, 1), (REQUESTS, 3), (FRAMES, MiB), (IDLE, 0), (IDLE, 100), (CHURN, 1)],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_every_workload_measures_a_right_server(workload: Workload, point: w.Point) -> None:
-    found = workload.measure(EPOLL, point, SHORT)
-    assert found.keys() >= {name for name, *_ in report.COLUMNS[workload.name]}
-    assert all(value > 0 for value in found.values()), found
+def test_every_workload_measures_a_right_server(workload: Workload, point: int) -> None:
+    side = Side(EPOLL, workload, point)
+    found: Any = paired(side, side, 2)
+    for figures in found["figures"].values():
+        assert figures.keys() >= {"cpu", "rate", "p50", "p99", "faults", "cold", "cold_faults"}
+        assert all(figures[name] > 0 for name in ("cpu", "rate", "p50", "p99", "cold"))
+        assert ("memory" in figures) is (workload is IDLE and point > 0)
+    assert found["low"] <= found["high"]
 
 
-def test_the_latency_of_polling_grows_with_its_interval() -> None:
-    short, long = (w.interval(contestants.polling(one), one, SHORT) for one in (0.002, 0.1))
-    assert 10 * short["p50"] < long["p50"] < 0.2
-    assert short["busy"] > long["busy"]
+def test_the_same_server_on_both_sides_takes_the_same() -> None:
+    """With room, since the slices are few; the bench itself allows 3 %."""
+    side = Side(EPOLL, REQUESTS, 50)
+    found: Any = paired(side, side, 6)
+    assert 0.8 < found["ratio"] < 1.25
 
 
-def test_memory_is_counted_for_each_client() -> None:
-    few, many = (w.memory(contestants.THREADS, count, SHORT)["memory"] for count in (50, 100))
-    assert few == pytest.approx(many, rel=0.5)
-    assert w.memory(EPOLL, 100, SHORT)["memory"] < few / 4
+def patched(code: str) -> Contestant:
+    """Return step 6 with code that is run before it."""
+    program = f"import runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}\n"
+    program += "del sys.argv[0]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    return Contestant("patched", PEER, (EPOLL.command[0], "-c", program, *EPOLL.command[1:]))
+
+
+SLOW = """
+from common.framing import Framing
+
+def feed(self, data, really=Framing.feed):
+    for _ in range(30):
+        self.in_frame = False
+        owed = really(self, data)
+    return owed
+
+Framing.feed = feed
+"""
+
+
+def test_a_server_that_does_more_takes_more() -> None:
+    """Planted: it works each answer out thirty times."""
+    found: Any = paired(Side(patched(SLOW), REQUESTS, 50), Side(EPOLL, REQUESTS, 50), 4)
+    assert found["ratio"] > 1.3
+
+
+COLD = """
+import itertools, mmap
+from common.framing import Framing
+
+class Counted(Framing):
+    numbers = itertools.count()
+
+    def __init__(self):
+        super().__init__()
+        self.in_frame, self.number = False, next(self.numbers)
+
+    def feed(self, data):
+        if self.number < 50:
+            with mmap.mmap(-1, 16 * mmap.PAGESIZE) as pages:
+                pages[:] = bytes(len(pages))
+        return super().feed(data)
+
+import common.framing
+common.framing.Framing = Counted
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts page faults here")
+def test_the_first_generation_is_measured_by_itself() -> None:
+    """Planted: what it does for its first fifty clients takes pages that the kernel has to give."""
+    found: Any = paired(Side(patched(COLD), REQUESTS, 50), Side(EPOLL, REQUESTS, 50), 2)
+    patched_figures = found["figures"]["top"]
+    assert patched_figures["cold_faults"] > 10 > 1 > patched_figures["faults"]
+    assert patched_figures["cold"] > 1.2 * patched_figures["cpu"]
 
 
 # Who takes part
@@ -160,9 +203,9 @@ def test_what_is_missing_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, 1000))
     absent = Contestant("another", PEER, ("none",), needs="no_such_package")
     said: list[str] = []
-    cases = plan.cases(w.REQUESTS, (absent, EPOLL), (1, 2000), 1)
-    kept = command.possible(cases, said.append)
-    assert [(one.contestant, one.point) for one in kept] == [(EPOLL, 1)]
+    here = Side(EPOLL, REQUESTS, 1)
+    wanted = [(Side(absent, REQUESTS, 1), here), (here, here), (Side(EPOLL, REQUESTS, 2000), here)]
+    assert command.possible(wanted, said.append) == [(here, here)]
     assert ["no_such_package" in said[0], "descriptors" in said[1]] == [True, True]
 
 
@@ -179,93 +222,80 @@ def test_without_a_compiler_the_limit_is_left_out(
 
 
 def test_nobody_is_asked_for_more_clients_than_it_can_have() -> None:
-    for case in plan.full(()):
-        assert case.workload.clients(case.point) <= case.contestant.clients
-    for step in (contestants.SEQUENTIAL, contestants.BLOCKING):
-        assert {one.point for one in plan.full(()) if one.contestant is step} == {1, ""}
+    for pair in plan.tables(()):
+        for side in pair:
+            assert side.workload.clients(side.point) <= side.contestant.clients
 
 
-def test_rounds_take_turns() -> None:
-    order: list[tuple[int, str]] = []
-    cases = [Case(Workload("w", lambda *_: {"cpu": 1}, "", int), 1, who, 2) for who in PEERS[:2]]
-    for turn, case, _ in plan.carry_out(cases, 0):
-        order.append((turn, case.contestant.name))
-    names = [one.name for one in PEERS[:2]]
-    assert order == [(turn, name) for turn in range(2) for name in names]
+def test_step6_stands_beside_itself_in_every_table() -> None:
+    tables = {(top.workload, top.point) for top, _ in plan.tables(())}
+    for workload, point in tables:
+        itself = Side(EPOLL, workload, point)
+        assert plan.tables(()).count((itself, itself)) == 1
+    assert all(bottom.contestant is EPOLL for _, bottom in plan.tables(()))
 
 
 # What is computed
 
 
-def test_a_ratio_is_taken_within_each_round() -> None:
-    """A machine that was slow in one round was so for both."""
-    found = results(sampled(EPOLL, 1, 10, 3), sampled(PEERS[0], 2, 20, 4))
-    sides = [Side(who, w.REQUESTS, 50) for who in (EPOLL, PEERS[0])]
-    assert Target("", 1, 1, sides[0], sides[1]).rounds(found) == [0.5, 0.5, 0.75]
-    assert Target("", 1, 1, sides[0]).rounds(found) == [1, 10, 3]
-
-
-def test_a_target_knows_its_direction() -> None:
-    side = Side(EPOLL, w.REQUESTS, 50)
-    most, least = Target("", 1.25, 1.0, side), Target("", 25, 50, side)
-    assert [most.verdict(value) for value in (1.0, 1.2, 1.3)] == [
+def test_a_target_knows_how_far_it_is_met() -> None:
+    one, other = Side(EPOLL, REQUESTS, 50), Side(PROTOCOL, REQUESTS, 50)
+    most, itself = plan.Target("", (one, other), 1.25, 1.0), plan.Target("", (one, one), 1.03, 1.03)
+    assert [most.verdict(ratio) for ratio in (1.0, 1.2, 1.3)] == [
         "met, and the aim",
         "met",
         "NOT MET",
     ]
-    assert [least.verdict(value) for value in (50, 30, 20)] == [
-        "met, and the aim",
+    assert [itself.verdict(ratio) for ratio in (0.9, 0.98, 1.02, 1.1)] == [
+        "NOT MET",
+        "met",
         "met",
         "NOT MET",
     ]
-
-
-def test_both_plans_measure_what_the_ratios_want(limit: dict[str, Contestant]) -> None:
-    for make in (plan.quick, plan.full):
-        cases = make(tuple(limit.values()))
-        measured = {(one.workload.name, one.point, one.contestant.name) for one in cases}
-        for target in TARGETS:
-            for side in filter(None, (target.top, target.bottom)):
-                who = side.contestant
-                name = who if isinstance(who, str) else who.name
-                if name == contestants.C_LIBUV and name not in limit:
-                    continue
-                assert (side.workload.name, side.point, name) in measured, target.title
+    assert plan.Target("", (one, other)).verdict(9) == ""
 
 
 def test_rows_are_sorted_and_carry_their_spread() -> None:
-    found = results(sampled(PEERS[0], 3e-6, 4e-6, 9e-6), sampled(EPOLL, 1e-6, 2e-6, 3e-6))
-    _, first, second = report.rows(found, w.REQUESTS, 50)
-    assert first[:4] == [EPOLL.name, "2.0 us", "1.0 us", "3.0 us"]
-    assert second[:4] == [PEERS[0].name, "4.0 us", "3.0 us", "9.0 us"]
+    found = results(row(Side(PROTOCOL, REQUESTS, 50), 1.5), row(Side(EPOLL, REQUESTS, 50), 1.0))
+    _, first, second = report.work(found, "requests", 50)
+    assert first[:4] == [f"{EPOLL.name} (itself)", "1.00", "0.90 to 1.10", "10.0 us"]
+    assert second[:4] == [PROTOCOL.name, "1.50", "1.35 to 1.65", "15.0 us"]
 
 
+def test_who_is_cold_at_first_is_shown_beside_itself() -> None:
+    found = results(
+        row(Side(PROTOCOL, REQUESTS, 50), 1.5, cold=5e-5, cold_faults=2.0),
+        row(Side(EPOLL, REQUESTS, 50), 1.0),
+    )
+    assert report.cold(found)[1:] == [[PROTOCOL.name, "50.0 us", "2.00", "15.0 us", "0.00"]]
+
+
+@pytest.mark.timeout(120)
 def test_the_command_prints_the_ratios(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
-    words = ["bench", "--quick", "--only", "protocol", "--json", str(file)]
-    done = lab(*words)
+    done = lab("bench", "--pairs", "1", "--json", str(file))
     assert done.returncode in (0, 1), done.stderr  # the figures depend on the machine
-    for target in TARGETS:
+    for target in report.TARGETS:
         assert target.title in done.stdout
-    assert "not measured" in done.stdout
-    assert "`python -m lab bench --quick --only protocol`, on " in done.stdout
+    assert "`python -m lab bench`, on " in done.stdout
     kept = json.loads(file.read_text())
-    assert {one["workload"] for one in kept["results"]} == {"protocol"}
+    assert len(kept["pairs"]) >= 5
     assert kept["machine"]["python"] in done.stdout
-
-
-def test_an_unknown_workload_is_refused() -> None:
-    done = lab("bench", "--only", "nothing")
-    assert done.returncode == 2
-    assert "'nothing'" in done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no cores to choose from")
 def test_the_core_is_given_back() -> None:
     before = os.sched_getaffinity(0)
-    with w.on_core(0), w.running(EPOLL) as server:
-        assert os.sched_getaffinity(server.pid) == os.sched_getaffinity(0) == {CORES[0]}
+    with pairs.running(Side(EPOLL, REQUESTS, 1)) as (running, _):
+        assert os.sched_getaffinity(running.server.pid) == {CORES[0]}
     assert os.sched_getaffinity(0) == before
+
+
+def test_the_protocol_is_compared_on_every_input() -> None:
+    found = framing.compared(0.05)
+    assert found.keys() == framing.INPUTS.keys()
+    ours, loop = found[framing.LONG]
+    assert ours > 5 * loop
 
 
 # What the pages say
@@ -273,11 +303,14 @@ def test_the_core_is_given_back() -> None:
 
 def test_the_kept_results_are_of_a_full_run_and_name_no_path() -> None:
     found = pages.results()
-    assert found.about["command"] == "python -m lab bench"
-    assert found.failed == []
-    assert str(ROOT) not in json.dumps(found.about)
-    for name in figures.SENTENCES:
-        assert figures.block(found, name)
+    assert found.found["command"] == "python -m lab bench --full"
+    assert len(found.pairs) == len(found.found["pairs"]), "something failed"
+    assert str(ROOT) not in json.dumps(found.found)
+    for name in sentences.SENTENCES:
+        assert report.block(found, name)
+    for block in ("nothing", "requests 51"):
+        with pytest.raises(KeyError):
+            report.block(found, block)
 
 
 def test_the_pictures_are_drawn(tmp_path: Path) -> None:

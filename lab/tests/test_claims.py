@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from lab import edges, primes
-from lab.bench import workloads
 from lab.broken import variants
-from lab.claims import command, questions, step1, step2, step4, step5, step6, step7
+from lab.claims import command, costs, questions, step1, step2, step4, step5, step6, step7
 from lab.claims.claim import (
     CLAIMS,
     HOLDS,
@@ -83,7 +82,7 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("A2", step1, "started", always(2)),
     ("A3", run, "step_command", command_of(2)),
     ("B1", step2, "started", always(1)),
-    ("B2", workloads, "memory", lambda *_: {"memory": 400.0}),
+    ("B2", costs, "memory", lambda *_: 400.0),
     ("B3", step2, "started", always(6)),
     ("B4", variants, "started", always(2)),
     ("D1", step4, "POLLING", STEPS[2]),

@@ -1,0 +1,157 @@
+"""Two servers at once, on one core, in alternating slices: what else the machine does meets both.
+
+The load is on another core. Before it counts, one generation of clients has come to each server,
+talked and left: what a fresh process does at first is kept beside it, as `cold`.
+"""
+
+import contextlib
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from lab.bench.contestants import Contestant
+from lab.bench.load import Traffic
+from lab.bench.workloads import BUSY, IDLE, REQUESTS, Talk, Workload
+from lab.harness import processes
+from lab.harness.clients import Failed
+from lab.harness.servers import Server, ServerError
+from lab.show.about import CORES
+
+SLICE = 0.25
+"""Seconds of traffic."""
+
+PAIRS = 20
+"""Slices of each side."""
+
+
+@dataclass
+class Sums:
+    """What some slices of one server took: seconds of CPU, page faults, and the answers."""
+
+    cpu: float = 0.0
+    faults: int = 0
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+
+    def add(self, cpu: float, faults: int, traffic: Traffic) -> None:
+        """Add a slice."""
+        self.cpu += cpu
+        self.faults += faults
+        self.seconds += traffic.seconds
+        self.latencies += traffic.latencies
+
+    def figures(self) -> dict[str, float]:
+        """Return what an answer took, in seconds: CPU, latency; page faults; answers a second."""
+        traffic = Traffic(self.seconds, self.latencies)
+        return {
+            "cpu": self.cpu / traffic.answers,
+            "faults": self.faults / traffic.answers,
+            "rate": traffic.answers / self.seconds,
+            "p50": traffic.percentile(0.5),
+            "p99": traffic.percentile(0.99),
+        }
+
+
+@dataclass(frozen=True)
+class Side:
+    """A contestant, and the work it gets."""
+
+    contestant: Contestant
+    workload: Workload
+    point: int
+
+    @property
+    def key(self) -> list[str | int]:
+        """What it is called in the results."""
+        return [self.contestant.name, self.workload.name, self.point]
+
+    def bring(self, server: Server) -> AbstractContextManager[Talk]:
+        """Bring its clients to a server."""
+        return self.workload.bring(server, self.point)
+
+
+class Running:
+    """A side of a pair: the server is there, and its second generation of clients."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.cold, self.warm = Sums(), Sums()
+        self.memory = 0.0
+
+    def slice(self, talk: Talk, sums: Sums) -> float:
+        """Have its clients talk; return the seconds of CPU time that an answer took."""
+        cpu, faults = self.server.cpu_seconds(), self.faults()
+        traffic = talk(SLICE)
+        cpu = self.server.cpu_seconds() - cpu
+        sums.add(cpu, self.faults() - faults, traffic)
+        return cpu / traffic.answers
+
+    def faults(self) -> int:
+        """Return the page faults of the server and its children so far."""
+        return sum(map(processes.page_faults, processes.tree(self.server.pid)))
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures, with those of the first generation as `cold` and `cold_faults`."""
+        cold = self.cold.figures()
+        more = {"cold": cold["cpu"], "cold_faults": cold["faults"]}
+        return self.warm.figures() | more | ({"memory": self.memory} if self.memory else {})
+
+
+@contextlib.contextmanager
+def running(side: Side) -> Iterator[tuple[Running, Talk]]:
+    """Start a server on the first core, and bring two generations of clients to it."""
+    with on_core(0):
+        server = side.contestant.start()
+    with server:
+        found = Running(server)
+        first = REQUESTS.bring(server, BUSY) if side.workload is IDLE else side.bring(server)
+        with first as talk:
+            found.slice(talk, found.cold)
+        before = server.memory()
+        with side.bring(server) as talk:
+            if side.workload is IDLE and side.point:
+                found.memory = (server.memory() - before) / (side.point + BUSY)
+            yield found, talk
+            server.stop()
+
+
+def paired(top: Side, bottom: Side, pairs: int = PAIRS) -> dict[str, object]:
+    """Compare two sides; return the ratio of what an answer takes, its spread, and the figures.
+
+    The ratio is that of the sums; the spread, the middle half of the ratios of single pairs.
+    `failed` says what was wrong instead, if an answer was.
+    """
+    found: dict[str, object] = {"top": top.key, "bottom": bottom.key}
+    try:
+        with running(top) as (one, talk_one), running(bottom) as (other, talk_other):
+            ratios = []
+            for turn in range(pairs):
+                if turn % 2:  # neither is always the first
+                    b = other.slice(talk_other, other.warm)
+                    a = one.slice(talk_one, one.warm)
+                else:
+                    a = one.slice(talk_one, one.warm)
+                    b = other.slice(talk_other, other.warm)
+                ratios.append(a / b)
+    except (Failed, ServerError, OSError) as error:
+        return found | {"failed": str(error)}
+    low, _, high = statistics.quantiles(ratios, n=4) if pairs > 1 else (*ratios, 0, *ratios)
+    figures = {"top": one.figures(), "bottom": other.figures()}
+    ratio = figures["top"]["cpu"] / figures["bottom"]["cpu"]
+    return found | {"ratio": ratio, "low": low, "high": high, "figures": figures}
+
+
+@contextlib.contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run this thread on one of `CORES`, and what it starts meanwhile; anywhere without them."""
+    if not CORES:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORES[core]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,54 @@
+"""What single clients cost, and when they are answered: for the claims about that."""
+
+import random
+import statistics
+import time
+
+from lab.bench.contestants import Contestant
+from lab.bench.load import Crowd
+from lab.bench.workloads import frame
+from lab.harness.clients import busy, expect, greeted_clients
+
+
+def memory(contestant: Contestant, count: int) -> float:
+    """Return how many bytes of the server's own memory each of so many silent clients takes."""
+    with contestant.start() as server, greeted_clients(server, 1):
+        empty = server.memory()
+        with greeted_clients(server, count):
+            found = (server.memory() - empty) / count
+            server.stop()  # first: ten thousand that leave at once can keep it busy for a minute
+    return found
+
+
+def request(contestant: Contestant, idle: int, talking: int = 50, seconds: float = 0.5) -> float:
+    """Return the seconds of CPU time that a request of 64 bytes takes beside `idle` clients."""
+    with contestant.start() as server, greeted_clients(server, idle):
+        with greeted_clients(server, talking) as socks:
+            crowd = Crowd(socks, *frame(64))
+            crowd.talk(0.1)
+            before = server.cpu_seconds()
+            answers = crowd.talk(seconds).answers
+            used = server.cpu_seconds() - before
+            crowd.close()
+        server.stop()
+    return used / answers
+
+
+def interval(contestant: Contestant, most: float, seconds: float) -> dict[str, float]:
+    """Return the share of a core that a server uses in silence, and its median latency in seconds.
+
+    A hundred clients are silent, and one asks now and then: it thinks for a random time before
+    each question, `most` seconds at most, so as not to fall into step with the server.
+    """
+    dice = random.Random(1)
+    question, answer = frame(64)
+    latencies = []
+    with contestant.start() as server, greeted_clients(server, 101) as (sock, *_):
+        share = busy(server, seconds)
+        for _ in range(20):
+            time.sleep(dice.uniform(0.001, max(0.002, most)))
+            start = time.perf_counter()
+            sock.sendall(question)
+            expect(sock, answer)
+            latencies.append(time.perf_counter() - start)
+    return {"busy": share, "p50": statistics.median(latencies)}
