@@ -5,35 +5,33 @@ import os
 import signal
 import sys
 
-from lab import edges, primes, race, scale
+from lab import race
 from lab.bench import command as bench
 from lab.check import command as check
 from lab.claims import command as claims
+from lab.harness.servers import ServerError
 from lab.observe import command as observe
 from lab.observe import timeline
 from lab.pages import command as pages
+from lab.show.arguments import Parser, Wrong
 
 
 def main() -> int:
     """Run the command that was asked for; return its status."""
-    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    race.add_to(commands)
-    check.add_to(commands)
-    bench.add_to(commands)
-    pages.add_to(commands)
-    claims.add_to(commands)
-    observe.add_to(commands)
-    timeline.add_to(commands)
-    edges.add_to(commands)
-    primes.add_to(commands)
-    scale.add_to(commands)
+    parser: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for command in (race, check, observe, timeline, claims, bench, pages):
+        command.add_to(commands)
     args = parser.parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 1
     try:
         status = int(args.run(args))
+    except* (Wrong, ServerError) as group:
+        for error in group.exceptions:
+            print(f"python -m lab {args.command}: {error}", file=sys.stderr)
+            status = 2 if isinstance(error, Wrong) else 1
     except* KeyboardInterrupt:
         status = 130
     except* BrokenPipeError:  # nobody reads on, as after `| head`

@@ -1,8 +1,8 @@
-"""A right server, and the same with one bug planted: what the checks are checked with.
+"""Broken servers: what the checks, the bench and the claims are shown with.
 
-    python lab/broken BUG [PORT]
+    python lab/broken NAME [PORT]
 
-Each bug is a subclass that overrides what it spoils, in the module of the rung whose
-check has to see it. The right one, `right`, is a coroutine for each client, and has
-nothing in common with the seven steps but the line that says where it serves.
+`right` is a coroutine for each client, and has nothing in common with the seven steps but the
+line that says where it serves. Each bug is a subclass that overrides what it spoils, in the
+module of the rung whose check has to see it. What only a step can show is in `steps.py`.
 """

@@ -14,13 +14,20 @@ class LooksNowAndThen(Right):
             await super().send(sock, owed)
 
 
-class Nagle(Right):
-    """It sends an answer in two pieces, and leaves Nagle's algorithm on."""
+class InPieces(Right):
+    """It sends an answer in two pieces: no bug, while Nagle's algorithm is off."""
+
+    async def send(self, sock: socket.socket, owed: bytes) -> None:
+        await super().send(sock, owed[:1])
+        await super().send(sock, owed[1:])
+
+
+class Nagle(InPieces):
+    """It leaves Nagle's algorithm on."""
 
     async def send(self, sock: socket.socket, owed: bytes) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        await super().send(sock, owed[:1])
-        await super().send(sock, owed[1:])
+        await super().send(sock, owed)
 
 
 class ShortBacklog(Right):

@@ -15,6 +15,11 @@ class Right:
     begins_in_frame = False
     table = bytes((byte + 1) % 256 for byte in range(256))
 
+    @classmethod
+    def run(cls, port: int) -> None:
+        """Serve on a port of loopback, 0 for a free one."""
+        asyncio.run(cls().main(port))
+
     async def main(self, port: int) -> None:
         """Listen, say so, and serve."""
         self.loop = asyncio.get_running_loop()

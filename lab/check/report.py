@@ -1,16 +1,15 @@
 """Verdicts for people, for programs (JSON), and for other people's CI (JUnit XML)."""
 
-import datetime
 import json
-import platform
 import textwrap
 import xml.etree.ElementTree as ET
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict
 from lab.harness.servers import ROOT
+from lab.show import about
 
 INDENT = " " * 10
 """Under a verdict, where there is more to say."""
@@ -25,10 +24,14 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list)
     error: str = ""
 
+    def why(self, verdict: Verdict) -> str:
+        """Return why a check is to fail; "" if it is not."""
+        return self.declared.get(verdict.check.name, "")
+
     def expected(self, verdict: Verdict) -> bool:
         """Return whether a verdict is as it should be; one that was not measured is."""
-        fails = verdict.check.name in self.declared
-        return verdict.outcome == NOT_MEASURED or fails == (verdict.outcome == FAILED)
+        fails = verdict.outcome == FAILED
+        return verdict.outcome == NOT_MEASURED or bool(self.why(verdict)) == fails
 
     @property
     def good(self) -> bool:
@@ -38,48 +41,43 @@ class Report:
 
     def lines(self, verdict: Verdict) -> str:
         """Write a verdict: its line, and what to do where it is not as it should be."""
+        word = "skipped" if verdict.outcome == NOT_MEASURED else verdict.outcome
+        if not self.expected(verdict):
+            word = word.upper()
         first, *more = verdict.seen.splitlines() or [""]
-        written = [f"{self._word(verdict):9} {verdict.check.name:17} {first}"]
-        written += [INDENT + line for line in more]
-        if verdict.outcome == FAILED and self.expected(verdict):
-            written.append(f"{INDENT}declared: {self.declared[verdict.check.name]}")
-        elif verdict.outcome == FAILED:
+        written = [f"{word:9} {verdict.check.name:17} {first}", *(INDENT + line for line in more)]
+        if not self.expected(verdict):
             written += advice(verdict)
-        elif not self.expected(verdict):
-            written.append(f"{INDENT}declared to fail, but it does not")
+        elif verdict.outcome == FAILED:
+            written.append(f"{INDENT}declared: {self.why(verdict)}")
         return "\n".join(written)
-
-    def _word(self, verdict: Verdict) -> str:
-        if verdict.outcome == NOT_MEASURED:
-            return "skipped"
-        return verdict.outcome if self.expected(verdict) else verdict.outcome.upper()
 
     def summary(self) -> str:
         """Write how many verdicts there are of each kind."""
         if self.error:
             return self.error
-        counts = [sum(one.outcome == kind for one in self.verdicts) for kind in KINDS]
-        text = ", ".join(f"{n} {kind}" for n, kind in zip(counts, KINDS, strict=True) if n)
+        counts = Counter(one.outcome for one in self.verdicts)
+        kinds = (kind for kind in (HELD, FAILED, NOT_MEASURED) if counts[kind])
+        text = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
         wrong = [one.check.name for one in self.verdicts if not self.expected(one)]
         if self.declared:
             text += "; as declared" if not wrong else f"; not as declared: {', '.join(wrong)}"
         return f"{text} ({sum(one.seconds for one in self.verdicts):.1f} s)"
 
 
-KINDS = (HELD, FAILED, NOT_MEASURED)
-
-
 def advice(verdict: Verdict) -> list[str]:
     """Write what was to hold, what is wrong, and where to read about it."""
     check = verdict.check
+    if verdict.outcome == HELD:
+        return [f"{INDENT}declared to fail, but it does not"]
     page = check.read if Path.cwd() == ROOT else ROOT / check.read
-    text = f"{check.title}\n{verdict.advice}\nRead {page}."
+    wrapper = textwrap.TextWrapper(
+        96, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
+    )
     return [
         line
-        for paragraph in text.splitlines()
-        for line in textwrap.wrap(
-            paragraph, 96, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
-        )
+        for paragraph in (check.title, verdict.advice, f"Read {page}.")
+        for line in wrapper.wrap(paragraph)
     ]
 
 
@@ -90,31 +88,24 @@ def write_json(path: Path, reports: list[Report]) -> None:
             "name": report.name,
             "good": report.good,
             "error": report.error,
-            "checks": [_as_dict(report, verdict) for verdict in report.verdicts],
+            "checks": [
+                {
+                    "check": verdict.check.name,
+                    "rung": verdict.check.rung,
+                    "title": verdict.check.title,
+                    "outcome": verdict.outcome,
+                    "seen": verdict.seen,
+                    "advice": verdict.advice if verdict.outcome == FAILED else "",
+                    "seconds": round(verdict.seconds, 3),
+                    "declared": report.why(verdict),
+                    "expected": report.expected(verdict),
+                }
+                for verdict in report.verdicts
+            ],
         }
         for report in reports
     ]
-    about = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-    path.write_text(json.dumps(about | {"servers": servers}, indent=2) + "\n")
-
-
-def _as_dict(report: Report, verdict: Verdict) -> dict[str, Any]:
-    check = verdict.check
-    return {
-        "check": check.name,
-        "rung": check.rung,
-        "title": check.title,
-        "outcome": verdict.outcome,
-        "seen": verdict.seen,
-        "advice": verdict.advice if verdict.outcome == FAILED else "",
-        "seconds": round(verdict.seconds, 3),
-        "declared": report.declared.get(check.name, ""),
-        "expected": report.expected(verdict),
-    }
+    path.write_text(json.dumps(about.facts() | {"servers": servers}, indent=2) + "\n")
 
 
 def write_junit(path: Path, reports: list[Report]) -> None:
@@ -123,31 +114,24 @@ def write_junit(path: Path, reports: list[Report]) -> None:
     for report in reports:
         suite = ET.SubElement(root, "testsuite", name=report.name)
         for verdict in report.verdicts:
-            check = verdict.check
-            case = ET.SubElement(
-                suite,
-                "testcase",
-                classname=check.rung,
-                name=check.name,
-                time=f"{verdict.seconds:.3f}",
-            )
+            check, seen = verdict.check, printable(report.why(verdict) or verdict.seen)
+            known = {"name": check.name, "time": f"{verdict.seconds:.3f}"}
+            case = ET.SubElement(suite, "testcase", known, classname=check.rung)
             if not report.expected(verdict):
-                failure = ET.SubElement(case, "failure", message=_printable(verdict.seen))
+                failure = ET.SubElement(case, "failure", message=seen)
                 failure.text = f"{check.title}\n{verdict.advice}"
             elif verdict.outcome != HELD:
-                why = report.declared.get(check.name) or verdict.seen
-                ET.SubElement(case, "skipped", message=_printable(why))
+                ET.SubElement(case, "skipped", message=seen)
         if report.error:
-            case = ET.SubElement(suite, "testcase", classname="start", name="start", time="0")
-            ET.SubElement(case, "error", message=_printable(report.error))
+            case = ET.SubElement(suite, "testcase", name="start", time="0", classname="start")
+            ET.SubElement(case, "error", message=printable(report.error))
         suite.set("tests", str(len(suite)))
-        for kind in ("failure", "error", "skipped"):
-            plural = kind if kind == "skipped" else f"{kind}s"
+        for plural, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
             suite.set(plural, str(len(suite.findall(f"*/{kind}"))))
     ET.indent(root)
     ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """XML 1.0 has no control characters, not even escaped."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

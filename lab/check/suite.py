@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from common import descriptors
 from lab.harness.clients import Failed
-from lab.harness.servers import Endpoint, NotMeasured, Server, ServerError
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import Endpoint, Server, ServerError
 
 HELD, FAILED, NOT_MEASURED = "held", "failed", "not measured"
+
+Run = Callable[[Endpoint], str]
 
 
 @dataclass(frozen=True)
@@ -18,43 +21,28 @@ class Check:
     """A check: `run` returns what it saw, as a figure, or raises Failed or NotMeasured.
 
     `title` says what holds, `advice` what is wrong where it does not, and `read` is the
-    page that explains it. One that is `alone` starts servers of its own; one that is
-    `asked_for` is left out unless somebody asks for it.
+    page that explains it. `rung` is the module it is in. One that is `alone` starts servers of
+    its own; one that is `asked_for` is left out unless somebody asks for it.
     """
 
-    run: Callable[[Endpoint], str]
+    run: Run
+    name: str
+    rung: str
+    title: str
+    advice: str
     read: str
     alone: bool
     asked_for: bool
 
-    @property
-    def name(self) -> str:
-        """The name of the function."""
-        return self.run.__name__
 
-    @property
-    def rung(self) -> str:
-        """The name of its module."""
-        return self.run.__module__.rpartition(".")[2]
-
-    @property
-    def title(self) -> str:
-        """The first line of its docstring."""
-        return inspect.getdoc(self.run).partition("\n")[0]  # type: ignore[union-attr]
-
-    @property
-    def advice(self) -> str:
-        """The rest of its docstring, as one line."""
-        return " ".join(inspect.getdoc(self.run).split("\n")[1:]).strip()  # type: ignore[union-attr]
-
-
-def check(
-    read: str, *, alone: bool = False, asked_for: bool = False
-) -> Callable[[Callable[[Endpoint], str]], Check]:
+def check(read: str, *, alone: bool = False, asked_for: bool = False) -> Callable[[Run], Check]:
     """Make a check of a function; `read` is the folder of the page that explains it."""
 
-    def make(run: Callable[[Endpoint], str]) -> Check:
-        return Check(run, f"{read}/README.md", alone, asked_for)
+    def make(run: Run) -> Check:
+        rung = run.__module__.rpartition(".")[2]
+        title, _, advice = (inspect.getdoc(run) or "").partition("\n")
+        advice = " ".join(advice.split())
+        return Check(run, run.__name__, rung, title, advice, f"{read}/README.md", alone, asked_for)
 
     return make
 
@@ -69,7 +57,7 @@ class Verdict:
     check: Check
     outcome: str
     seen: str
-    seconds: float
+    seconds: float = 0.0
     advice: str = ""
 
 
@@ -96,19 +84,17 @@ def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
 def judge(one: Check, server: Endpoint) -> Verdict:
     """Run a check against a server, and see whether that is still there afterwards."""
     start = time.monotonic()
-    advice = one.advice
+    outcome, advice = FAILED, one.advice
     try:
         outcome, seen = HELD, one.run(server)
     except NotMeasured as error:
         outcome, seen = NOT_MEASURED, str(error)
     except Failed as error:
-        outcome, seen, advice = FAILED, str(error), error.advice or advice
-    except ServerError as error:
-        outcome, seen = FAILED, str(error)
+        seen, advice = str(error), error.advice or advice
     except TimeoutError:
-        outcome, seen = FAILED, f"no answer for {server.patience:g} s"
-    except OSError as error:
-        outcome, seen = FAILED, str(error.strerror or error)
+        seen = f"no answer for {server.patience:g} s"
+    except (ServerError, OSError) as error:
+        seen = str(getattr(error, "strerror", None) or error)
     # It may be about to end, most of all where it has failed.
     if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0.01)):
         outcome, seen, advice = FAILED, end, DIED
@@ -132,7 +118,7 @@ def verdicts(
         server: Endpoint | None = None
         for one in checks:
             if not greets:
-                yield Verdict(one, NOT_MEASURED, NOT_GREETED, 0)
+                yield Verdict(one, NOT_MEASURED, NOT_GREETED)
                 continue
             if server is None:
                 server = stack.enter_context(start())

@@ -1,14 +1,12 @@
 """The third rung: clients are served side by side."""
 
-import asyncio
 import contextlib
 import socket
-import time
 
-import simple_client
 from lab.check.suite import check
-from lab.harness.clients import Failed, MiB, clients, expect, greeted, must, send_until_stuck
+from lab.harness.clients import MiB, clients, expect, greeted, must, send_until_stuck
 from lab.harness.servers import Endpoint
+from lab.harness.talks import elapsed
 
 PACE = 0.06
 """The client's pauses, as a part of those in the notes: 0.13 s a conversation."""
@@ -34,19 +32,10 @@ def side_by_side(server: Endpoint) -> str:
     They wait for each other: somewhere between `recv` and `send` there is a place where
     only one may be, for as long as its conversation lasts.
     """
-    one, five = elapsed(server, 1), elapsed(server, 5)
+    one, five = (elapsed(server, count, PACE) for count in (1, 5))
     seen = f"five took {five / one:.1f} times as long as one ({one:.2f} s)"
     must(five < 2.5 * one, seen)
     return seen
-
-
-def elapsed(server: Endpoint, count: int) -> float:
-    """Return the time in seconds that `count` conversations at once take."""
-    start = time.perf_counter()
-    done = asyncio.run(simple_client.run(server.host, server.port, count, PACE))
-    if problems := simple_client.problems(done):
-        raise Failed(problems[0])
-    return time.perf_counter() - start
 
 
 @check("step2_thread_per_client")

@@ -1,15 +1,19 @@
 """What a claim is, how it is measured, and what comes out."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.broken import catalogue
+from lab.check.rungs import CHECKS
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, judge
 from lab.harness import servers
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import STEPS, Server
+from lab.observe import run
 from lab.observe.record import Recording
 
 HOLDS, WITHIN, NOT_HERE = "holds", "holds within limits", "does not hold here"
-NOT_MEASURED = "not measured here"
 
 
 @dataclass(frozen=True)
@@ -27,80 +31,85 @@ class Curves:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an experiment has shown: the verdict, the measurement in words, and its figures.
+    """What an experiment has shown: the verdict, and what was measured, in words with figures.
 
     `curves` become a picture, a panel each; `recordings`, by title, a timeline.
     """
 
     verdict: str
     measured: str
-    figures: dict[str, float] = field(default_factory=dict)
-    curves: tuple[Curves, ...] = ()
+    curves: Sequence[Curves] = ()
     recordings: dict[str, Recording] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How large the experiments are: as the notes have it, or small enough for every day."""
-
-    quick: bool = False
-
-    @property
-    def pace(self) -> float:
-        """What the client's pauses are scaled by."""
-        return 0.1 if self.quick else 1.0
-
-    def pick(self, small: Any, full: Any) -> Any:
-        """Return the one or the other."""
-        return small if self.quick else full
+def found(holds: bool, measured: str, verdict: str = HOLDS, **pictures: Any) -> Finding:
+    """Return a finding with this verdict, or that the claim does not hold here."""
+    return Finding(verdict if holds else NOT_HERE, measured, **pictures)
 
 
-Measure = Callable[[Sizes], Finding]
+Experiment = Callable[[bool], Finding]
+"""It is as large as the notes have it if `full`, or else small enough for every day.
+
+The first paragraph of its docstring is the claim.
+"""
+
+CLAIMS: dict[str, Experiment] = {}
+"""All claims of the notes (A1 to G6) and questions from the field (Q1 to Q15), in their order."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the notes (A1 to G6), or a question from the field (Q1 to Q15).
+def claim(key: str) -> Callable[[Experiment], Experiment]:
+    """Register an experiment under a key."""
 
-    `step` is the folder whose page it belongs to.
-    """
-
-    key: str
-    step: str
-    measure: Measure
-
-    @property
-    def text(self) -> str:
-        """The claim itself: the first paragraph of what the experiment says of itself."""
-        return " ".join(str(self.measure.__doc__).split("\n\n")[0].split())
-
-
-CLAIMS: dict[str, Claim] = {}
-"""All of them, by key, in the order in which they are told."""
-
-
-def claim(key: str, step: int) -> Callable[[Measure], Measure]:
-    """Register an experiment under a key, for the page of a step."""
-
-    def register(measure: Measure) -> Measure:
+    def register(experiment: Experiment) -> Experiment:
         assert key not in CLAIMS, key
-        CLAIMS[key] = Claim(key, servers.STEPS[step - 1], measure)
-        return measure
+        CLAIMS[key] = experiment
+        return experiment
 
     return register
 
 
-def found(holds: bool, measured: str, verdict: str = HOLDS, **more: Any) -> Finding:
-    """Return a finding with this verdict, or that the claim does not hold here.
-
-    What is given by other names than those of a `Finding`'s fields are its figures.
-    """
-    known = {name: more.pop(name) for name in ("curves", "recordings") if name in more}
-    return Finding(verdict if holds else NOT_HERE, measured, more, **known)
+def text(experiment: Experiment) -> str:
+    """Return the claim itself."""
+    return " ".join(str(experiment.__doc__).split("\n\n")[0].split())
 
 
-@contextmanager
-def started(step: int, *arguments: str) -> Iterator[servers.Server]:
+# What experiments have in common
+
+
+def pace(full: bool) -> float:
+    """Return what the client's pauses are scaled by."""
+    return 1.0 if full else 0.1
+
+
+def started(step: int, *arguments: str) -> Server:
     """Run a step's server, quietly, with patience enough for a thousand clients."""
-    with servers.start(servers.STEPS[step - 1], "--quiet", *arguments, patience=20) as server:
-        yield server
+    return servers.start(STEPS[step - 1], "--quiet", *arguments, patience=20)
+
+
+def recorded(full: bool, *steps: int) -> dict[str, Recording]:
+    """Return what each of these steps does while three clients talk at once, by its name."""
+    names = [STEPS[step - 1] for step in steps]
+    return {name: run.conversation(run.step_command(name), pace=pace(full)) for name in names}
+
+
+def checked(check: str, server: Server) -> Verdict:
+    """Run a check against a server, and end that."""
+    with server:
+        verdict = judge(CHECKS[check], server)
+    if verdict.outcome == NOT_MEASURED:
+        raise NotMeasured(verdict.seen)
+    return verdict
+
+
+def told_apart(seen: dict[str, Verdict]) -> Finding:
+    """Return what a check saw of two servers: the claim holds if it fails on the first only."""
+    holds = [verdict.outcome for verdict in seen.values()] == [FAILED, HELD]
+    last_words = {name: one.seen.splitlines()[-1].strip() for name, one in seen.items()}
+    return found(holds, "; ".join(f"{name}: {said}" for name, said in last_words.items()))
+
+
+def told_by(check: str, servers: dict[str, str]) -> Finding:
+    """Have a check tell a broken server from one that is right; both are named."""
+    return told_apart(
+        {name: checked(check, catalogue.started(server)) for name, server in servers.items()}
+    )

@@ -7,16 +7,19 @@ write such servers. Real servers in processes of their own, real clients.
 import argparse
 import importlib
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from common import descriptors
-from lab.claims.claim import CLAIMS, NOT_MEASURED, Claim, Finding, Sizes
-from lab.harness import servers
+from lab.claims.claim import CLAIMS, Experiment, Finding, text
 from lab.harness.clients import Failed
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import ServerError
 from lab.show import about, arguments
+from lab.show.progress import progress
+
+NOT_MEASURED, NOT_CARRIED_OUT = "not measured here", "could not be carried out"
 
 for name in (*(f"step{number}" for number in range(1, 8)), "questions"):
     importlib.import_module(f"lab.claims.{name}")  # which registers its claims
@@ -24,97 +27,69 @@ for name in (*(f"step{number}" for number in range(1, 8)), "questions"):
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the experiments; return 1 if one could not be carried out to its end."""
-    try:
-        keys = dict.fromkeys(key.upper() for key in args.keys or CLAIMS)
-        chosen = [CLAIMS[key] for key in keys]
-    except KeyError as error:
-        print(f"python -m lab claims: no claim has the key {error}; see --list", file=sys.stderr)
-        return 2
+    keys = dict.fromkeys(map(str.upper, args.keys or CLAIMS))
+    if unknown := keys.keys() - CLAIMS:
+        raise arguments.Wrong(f"no claim has the key {min(unknown)!r}; see --list")
     if args.list:
-        for claim in chosen:
-            print(f"{claim.key:4} {claim.text}")
+        for key in keys:
+            print(f"{key:4} {text(CLAIMS[key])}")
         return 0
-    if args.pictures and not arguments.can_draw("claims"):
-        return 1
+    if args.pictures:
+        arguments.want_matplotlib()
     descriptors.raise_limit()
-    failed = False
     results: list[dict[str, Any]] = []
-    for number, claim in enumerate(chosen, 1):
-        progress(f"[{number}/{len(chosen)}] {claim.key}: {claim.text}")
-        start = time.monotonic()
-        try:
-            finding = carry_out(claim, Sizes(args.quick))
-        except (Failed, AssertionError, OSError, servers.ServerError) as error:
-            failed = True
-            finding = Finding("could not be carried out", f"{type(error).__name__}: {error}")
-        progress("")
-        results.append(kept(claim, finding, time.monotonic() - start))
-        print(f"{claim.key:4} {claim.text}\n     {finding.measured}\n     {finding.verdict}\n")
-        sys.stdout.flush()
+    for number, key in enumerate(keys, 1):
+        claim, start = text(CLAIMS[key]), time.monotonic()
+        progress(f"[{number}/{len(keys)}] {key}: {claim}")
+        finding = carried_out(CLAIMS[key], args.full)
+        progress()
+        print(f"{key:4} {claim}\n     {finding.measured}\n     {finding.verdict}\n", flush=True)
+        found = {"measured": finding.measured, "verdict": finding.verdict}
+        took = round(time.monotonic() - start, 1)
+        results.append({"key": key, "claim": claim, **found, "seconds": took})
         if args.pictures:
-            draw(claim, finding, args.pictures)
-    command = "python -m lab claims" + " --quick" * args.quick
+            draw(finding, args.pictures / f"{key}.svg")
+    command = "python -m lab claims" + " --full" * args.full
     print(about.line(command))
     if args.json:
-        found = {"command": command, **about.facts(), "claims": results}
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
-    return 1 if failed else 0
+        kept = {"command": command, **about.facts(), "claims": results}
+        args.json.write_text(json.dumps(kept, indent=1) + "\n")
+    return 1 if any(one["verdict"] == NOT_CARRIED_OUT for one in results) else 0
 
 
-def carry_out(claim: Claim, sizes: Sizes) -> Finding:
-    """Return what an experiment finds, or why it cannot be carried out on this system."""
+def carried_out(experiment: Experiment, full: bool) -> Finding:
+    """Return what an experiment finds, or why it came to no end."""
     try:
-        return claim.measure(sizes)
-    except servers.NotMeasured as error:
+        return experiment(full)
+    except NotMeasured as error:
         return Finding(NOT_MEASURED, str(error))
+    except (Failed, AssertionError, OSError, ServerError) as error:
+        return Finding(NOT_CARRIED_OUT, f"{type(error).__name__}: {error}")
 
 
-def kept(claim: Claim, finding: Finding, seconds: float) -> dict[str, Any]:
-    """Return what is kept of an experiment."""
-    return {
-        "key": claim.key,
-        "step": claim.step,
-        "claim": claim.text,
-        "measured": finding.measured,
-        "verdict": finding.verdict,
-        "figures": finding.figures,
-        "seconds": round(seconds, 1),
-    }
-
-
-def draw(claim: Claim, finding: Finding, folder: Path) -> None:
+def draw(finding: Finding, file: Path) -> None:
     """Draw what a finding has to show, if it has: wants matplotlib."""
-    if not finding.curves and not finding.recordings:
-        return
     from lab.claims import plots
     from lab.observe import timeline
     from lab.show import pictures
 
-    file = folder / f"{claim.key}.svg"
     if finding.recordings:
         pictures.save(file, lambda: timeline.draw(finding.recordings))
-    else:
+    elif finding.curves:
         pictures.save(file, lambda: plots.draw(finding.curves))
 
 
-def progress(line: str) -> None:
-    """Write over the last line of a terminal; nothing is written anywhere else."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{line[:78]}", end="", file=sys.stderr, flush=True)
-
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: arguments.Commands) -> None:
     """Add this command's arguments."""
     parser = commands.add_parser(
-        "claims",
-        help="every claim of the notes as an experiment",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "claims", help="every claim of the notes as an experiment", description=__doc__
     )
     add = parser.add_argument
     add("keys", metavar="KEY", nargs="*", help="as A2 (all of them)")
     add("--list", action="store_true", help="list the claims and end")
-    add("--quick", action="store_true", help="smaller sizes, shorter pauses")
+    add(
+        "--full", action="store_true", help="as large as on the pages: a quarter of an hour for all"
+    )
     add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
     add("--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture")
     parser.set_defaults(run=run)

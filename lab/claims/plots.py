@@ -1,5 +1,6 @@
 """The curves of a finding as a picture."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ from lab.show.pictures import BLUE, GREEN, ORANGE, PINK, RED
 STYLES = tuple(zip((RED, BLUE, GREEN, ORANGE, PINK), "os^Dv", strict=True))
 
 
-def draw(curves: tuple[Curves, ...]) -> Any:
+def draw(curves: Sequence[Curves]) -> Any:
     """Draw a panel for each, side by side."""
     picture, panels = plt.subplots(1, len(curves), figsize=(7.5, 3.2), squeeze=False)
     for axes, one in zip(panels[0], curves, strict=True):

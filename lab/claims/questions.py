@@ -1,206 +1,176 @@
 """Q1 to Q15: what people ask who write such servers, and what settles it."""
 
-import contextlib
 import random
 import re
 import select
+import signal
 import socket
 import statistics
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-from lab import edges, primes
 from lab.bench.contestants import THREADS
-from lab.broken import variants
-from lab.claims.claim import WITHIN, Finding, Sizes, claim, found, started
-from lab.harness import processes, servers
+from lab.broken import catalogue
+from lab.check.prompt import BURST
+from lab.check.suite import HELD
+from lab.claims.claim import (
+    HOLDS,
+    WITHIN,
+    Finding,
+    checked,
+    claim,
+    found,
+    started,
+    told_apart,
+    told_by,
+)
+from lab.claims.step7 import asked, computing, number_that_takes
+from lab.harness import processes
 from lab.harness.clients import (
     busy,
     clients,
     exactly,
     expect,
     greeted_clients,
-    letters,
-    owed,
     reset,
     send_until_stuck,
-    to_the_end,
 )
-from lab.harness.servers import NotMeasured, Server, ServerError, has_ipv6
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import has_ipv6
+from lab.harness.talks import at_once
 from step7_event_loop_threadpool.eventloop import Loop
 
 MiB = 1 << 20
 
+SILENCE = 0.3
+"""Seconds without an answer after which no more is expected."""
 
-@claim("Q1", step=5)
-def the_number_counts(sizes: Sizes) -> Finding:
+
+@claim("Q1")
+def the_number_counts(full: bool) -> Finding:
     """Why does `select` say "filedescriptor out of range", with three clients? It is the number of
     a descriptor that counts, not how many are watched.
     """
-    said = {}
-    for step in (5, 6):
-        command = [sys.executable, str(servers.ROOT / servers.STEPS[step - 1] / "server.py"), "0"]
-        with Server([*command, "--quiet"], taken=1100) as server:
-            try:
-                with clients(server, 3) as socks:
-                    served = sum(exactly(sock, 1) == b"*" for sock in socks)
-                said[step] = f"serves {served} of 3"
-            except OSError:
-                what = re.search(r"filedescriptor out of range in select\(\)", server.ended(2))
-                said[step] = f"ends with `{what[0]}`" if what else "serves none"
-    measured = f"with 1,100 files open step 5 {said[5]}, step 6 {said[6]}"
-    return found("out of range" in said[5] and "3 of 3" in said[6], measured)
+    return told_apart({f"step {i}": checked("high_descriptor", started(i)) for i in (5, 6)})
 
 
-@claim("Q2", step=5)
-def always_writable(sizes: Sizes) -> Finding:
+@claim("Q2")
+def always_writable(full: bool) -> Finding:
     """Why does an idle server use all of a core? It waits for room to write while it has nothing
     to send.
     """
-    shares: dict[str, Any] = {}
-    with started(5) as right, variants.started("always_writable") as wrong:
-        for name, server in (("right", right), ("wrong", wrong)):
-            with clients(server, 1) as (sock,):
-                expect(sock, b"*")
-                shares[name] = busy(server, sizes.pick(0.3, 1))
+    shares = []
+    for name in ("always_watches_for_writing", "right"):
+        with catalogue.started(name) as server, greeted_clients(server, 1):
+            shares.append(busy(server, 1 if full else 0.3))
+    wrong, right = shares
     measured = (
-        f"one idle client: {shares['wrong']:.0%} of a core; where room is waited for only while"
-        f" something is unsent, {shares['right']:.1%}"
+        f"one idle client: {wrong:.0%} of a core; where room is waited for only while something"
+        f" is unsent, {right:.1%}"
     )
-    return found(shares["wrong"] > 0.5 and shares["right"] < 0.05, measured, **shares)
+    return found(wrong > 0.5 and right < 0.05, measured)
 
 
-@claim("Q3", step=6)
-def one_accept_an_edge(sizes: Sizes) -> Finding:
+@claim("Q3")
+def one_accept_an_edge(full: bool) -> Finding:
     """Why does edge-triggered epoll lose clients? One `accept` for each edge is not enough."""
-    drained, once = (edges.clients_greeted(poller) for poller in edges.POLLERS)
-    measured = f"of {edges.CLIENTS} at once {once} greeted; with `accept` until EAGAIN, {drained}"
-    return found(once < drained == edges.CLIENTS, measured, once=once, drained=drained)
+    once, drained = map(clients_greeted, ("once_per_edge", "until_eagain"))
+    measured = f"of {BURST} at once {once} greeted; with `accept` until EAGAIN, {drained}"
+    return found(once < drained == BURST, measured)
 
 
-@claim("Q4", step=4)
-def partial_sends(sizes: Sizes) -> Finding:
+def clients_greeted(name: str) -> int:
+    """Have many clients connect to a broken server at once; return how many are greeted."""
+    with catalogue.started(name) as server:
+        server.process.send_signal(signal.SIGSTOP)  # so that what arrives meanwhile is one edge
+        with clients(server, BURST) as socks:
+            server.process.send_signal(signal.SIGCONT)
+            waiting = set(socks)
+            while done := select.select(waiting, [], [], SILENCE)[0]:
+                waiting.difference_update(done)
+            return BURST - len(waiting)
+
+
+@claim("Q4")
+def partial_sends(full: bool) -> Finding:
     """Why do long answers lose bytes? `send` may take less than it is given, and says how much."""
-    offered = b"^" + letters(sizes.pick(16, 64) * MiB)
-    lost: dict[str, Any] = {}
-    with started(6) as right, variants.started("forgets_the_rest") as wrong:
-        for name, server in (("right", right), ("wrong", wrong)):
-            with server.connect() as sock:
-                expect(sock, b"*")
-                sent = send_until_stuck(sock, offered)  # a reader that starts late
-                sock.settimeout(1)
-                got = exactly(sock, sent - 1)
-            lost[name] = sent - 1 - len(got)
-            assert got == owed(offered[:sent]) or name == "wrong"
-    measured = (
-        f"a late reader misses {lost['wrong']:,} bytes of {sent:,}; where the rest is kept,"
-        f" {lost['right']}"
-    )
-    return found(lost["wrong"] > 0 == lost["right"], measured, **lost)
+    counts = []
+    for name in ("careless_send", "right"):
+        with catalogue.started(name) as server, greeted_clients(server, 1) as (sock,):
+            owed = send_until_stuck(sock, b"^" + b"a" * (16 * MiB)) - 1
+            sock.settimeout(1)  # it reads only now
+            counts.append((owed - len(exactly(sock, owed)), owed))
+    (wrong, owed), (right, _) = counts
+    measured = f"a late reader misses {wrong:,} bytes of {owed:,}; where the rest is kept, {right}"
+    return found(wrong > 0 == right, measured)
 
 
-@claim("Q5", step=6)
-def hang_up_spins(sizes: Sizes) -> Finding:
+@claim("Q5")
+def hang_up_spins(full: bool) -> Finding:
     """Why does a loop spin after a reset? Hang-ups are reported whatever one waits for, even for
     nothing: a socket of which one wants no events must be unregistered.
     """
     if not hasattr(select, "epoll"):
         raise NotMeasured("it is epoll that reports so")
-    counts = {}
-    for kept in (True, False):
-        with connected() as (one, other), select.epoll() as poll:
-            poll.register(one, 0)
-            reset(other)
-            if not kept:
-                poll.unregister(one)
-            counts[kept] = 0
-            end = time.monotonic() + 0.2
-            while (left := end - time.monotonic()) > 0:
-                counts[kept] += len(poll.poll(left))
-    measured = (
-        f"registered for nothing: {counts[True]:,} wake-ups in 0.2 s after a reset; unregistered,"
-        f" {counts[False]}"
-    )
-    return found(counts[True] > 100 and counts[False] == 0, measured, wakes=counts[True])
-
-
-@contextlib.contextmanager
-def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Yield both ends of a TCP connection."""
+    counts = []
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as one,
-        listener.accept()[0] as other,
+        select.epoll() as poll,
     ):
-        yield one, other
+        poll.register(one, 0)
+        reset(listener.accept()[0])
+        for _ in range(2):
+            end, wakes = time.monotonic() + 0.2, 0
+            while (left := end - time.monotonic()) > 0:
+                wakes += len(poll.poll(left))
+            counts.append(wakes)
+            if len(counts) == 1:
+                poll.unregister(one)
+    registered, gone = counts
+    measured = (
+        f"registered for nothing: {registered:,} wake-ups in 0.2 s after a reset; unregistered,"
+        f" {gone}"
+    )
+    return found(registered > 100 and gone == 0, measured)
 
 
-@claim("Q6", step=4)
-def accept_spins(sizes: Sizes) -> Finding:
+@claim("Q6")
+def accept_spins(full: bool) -> Finding:
     """Why does a server spin when it is out of descriptors? The client who cannot be accepted is
     still there: `accept` is called again at once, and fails again.
     """
-    shares: dict[str, Any] = {}
-    command = [sys.executable, str(servers.ROOT / servers.STEPS[5] / "server.py"), "0", "--quiet"]
-    with Server(command, limit=64) as right:
-        shares["right"], served = without_descriptors(right)
-    with variants.started("spins_without_descriptors", limit=64) as wrong:
-        shares["wrong"], _ = without_descriptors(wrong)
-    measured = (
-        f"80 clients for 64 descriptors: {shares['wrong']:.0%} of a core; with a pause before the"
-        f" next `accept`, {shares['right']:.1%}, and all {served} are served when some have left"
-    )
-    return found(shares["wrong"] > 0.5 and shares["right"] < 0.1, measured, **shares)
+    at_once, later = "asking again at once", "pausing before the next `accept`"
+    return told_by("no_descriptors", {at_once: "spins_without_descriptors", later: "right"})
 
 
-def without_descriptors(server: Server) -> tuple[float, int]:
-    """Bring 80 clients; return the share of a core it uses, and how many it serves in the end."""
-    with clients(server, 80) as socks:
-        served = select.select(socks, [], [], 1)[0]
-        share = busy(server, 0.5)
-        served[0].sendall(b"^a")  # whoever is there is still served
-        expect(served[0], b"*b")
-        count, waiting = len(served), set(socks) - set(served)
-        for sock in served:
-            sock.close()
-        while waiting and (ready := select.select(waiting, [], [], 5)[0]):
-            count += len(ready)
-            waiting.difference_update(ready)
-            for sock in ready:
-                sock.close()
-        return share, count
-
-
-@claim("Q7", step=2)
-def eight_megabytes(sizes: Sizes) -> Finding:
+@claim("Q7")
+def eight_megabytes(full: bool) -> Finding:
     """Does a thread cost 8 MB, and 10,000 of them 80 GB? That is what it may use, not what it
     uses.
     """
-    count = sizes.pick(200, 1000)
+    count = 1000 if full else 200
     with THREADS.start() as server, greeted_clients(server, 1):
-        resident, virtual = server.memory(), processes.virtual_bytes(server.pid)
+        before = server.memory(), processes.virtual_bytes(server.pid)
         with greeted_clients(server, count):
-            resident = (server.memory() - resident) / count
-            virtual = (processes.virtual_bytes(server.pid) - virtual) / count
+            after = server.memory(), processes.virtual_bytes(server.pid)
             server.stop()
+    resident, virtual = ((now - then) / count for now, then in zip(after, before, strict=True))
     measured = (
         f"{virtual / MiB:.1f} MiB of addresses for each of {count} threads, and"
         f" {resident / 1024:.0f} KiB of memory"
     )
-    return found(virtual > MiB > 10 * resident, measured, WITHIN, resident=resident)
+    return found(virtual > MiB > 10 * resident, measured, WITHIN)
 
 
-@claim("Q8", step=7)
-def threads_for_computing(sizes: Sizes) -> Finding:
+@claim("Q8")
+def threads_for_computing(full: bool) -> Finding:
     """Is a pool of threads enough for computing? It makes the loop wait for the interpreter's
     lock: 5 ms for each thread that computes (`sys.getswitchinterval`).
     """
-    number = primes.prime_that_takes(sizes.pick(0.5, 1.5))
-    means: dict[str, Any] = {
+    number = number_that_takes(1.5 if full else 0.5)
+    means = {
         f"{jobs} in {place}": loop_latency(place, jobs, number)
         for place, jobs in (("threads", 0), ("threads", 1), ("threads", 4), ("processes", 1))
     }
@@ -208,131 +178,73 @@ def threads_for_computing(sizes: Sizes) -> Finding:
         f"{name} {mean * 1e3:.2f} ms" for name, mean in means.items()
     )
     none, one, four, process = means.values()
-    return found(four > one > 3 * none and process < one, measured, **means)
+    return found(four > one > 3 * none and process < one, measured)
 
 
 def loop_latency(place: str, jobs: int, number: int) -> float:
     """Return the mean latency of an answer that the loop gives itself, beside so many jobs."""
     dice = random.Random(jobs)
-    command = [sys.executable, str(primes.SERVER), "0", "--quiet", "--work", place]
-    with (
-        Server(command) as server,
-        clients(server, jobs) as workers,
-        server.connect() as other,
-    ):
+    with computing(place, jobs + 1) as (_, (other, *workers)):
         for sock in workers:
-            primes.ask(sock, 7)  # which starts the workers
-            assert primes.answer(sock) == b"prime\n"
-        for sock in workers:
-            primes.ask(sock, number)
+            sock.sendall(b"%d\n" % number)
         time.sleep(0.05)
-        found = []
+        took = []
         for _ in range(30):
             time.sleep(dice.uniform(0, 0.01))  # out of step with the interpreter
-            start = time.perf_counter()
-            other.sendall(b"no number\n")
-            assert primes.answer(other) == b"error: not a number\n"
-            found.append(time.perf_counter() - start)
-        server.stop()
-        return statistics.fmean(found)
+            took.append(asked(other, b"no number\n", b"error: not a number\n"))
+    return statistics.fmean(took)
 
 
-@claim("Q9", step=7)
-def a_stuck_loop(sizes: Sizes) -> Finding:
+@claim("Q9")
+def a_stuck_loop(full: bool) -> Finding:
     """Why is my event loop stuck? One callback that takes long, and everybody waits as long."""
-    number = primes.prime_that_takes(sizes.pick(0.5, 1.0))
-    command = [sys.executable, str(primes.SERVER), "0", "--work", "inline"]
-    with Server(command) as server, server.connect(60) as worker, clients(server, 5) as others:
-        for sock in (worker, *others):
-            primes.ask(sock, 7)
-            assert primes.answer(sock) == b"prime\n"
+    number = number_that_takes(1.0 if full else 0.5)
+    with computing("inline", 6) as (server, (worker, *others)):
         start = time.perf_counter()
-        primes.ask(worker, number)
-        time.sleep(0.05)
-        for sock in others:
-            primes.ask(sock, 7)
-        waits = []
-        for sock in others:
-            assert primes.answer(sock) == b"prime\n"
-            waits.append(time.perf_counter() - start)
-        assert primes.answer(worker) == b"prime\n"
+        worker.sendall(b"%d\n" % number)
+        time.sleep(0.05)  # it is at work
+        waited = at_once([partial(asked, other, b"7\n", b"prime\n") for other in others])
+        expect(worker, b"composite\n")
         took = time.perf_counter() - start
         said = re.search(r"\S+ held everybody up for [\d.]+ s", server.log())
     measured = (
-        f"a job of {took:.2f} s: five others had waited {min(waits):.2f} s, all of them; the loop"
-        f" says `{said[0] if said else 'nothing'}`"
+        f"a job of {took:.2f} s: five others waited {min(waited):.2f} s and more; the loop says"
+        f" `{said[0] if said else 'nothing'}`"
     )
-    return found(min(waits) > 0.8 * took and said is not None, measured, took=took)
+    return found(min(waited) > 0.8 * took and said is not None, measured)
 
 
-@claim("Q10", step=1)
-def half_close(sizes: Sizes) -> Finding:
+@claim("Q10")
+def half_close(full: bool) -> Finding:
     """Does a client that has shut down its sending side lose its answer? It must not: it still
     reads. All seven steps.
     """
-    right = 0
-    for step in range(1, 8):
-        with started(step) as server, server.connect() as sock:
-            sock.sendall(b"^abc$")
-            sock.shutdown(socket.SHUT_WR)
-            right += to_the_end(sock) == b"*bcd"
-    measured = f"`printf '^abc$' | nc -N` gets `*bcd`, and then the end, of {right} of 7 servers"
-    return found(right == 7, measured, right=right)
+    verdicts = [checked("half_close", started(step)) for step in range(1, 8)]
+    right = sum(one.outcome == HELD for one in verdicts)
+    measured = (
+        f"{right} of 7 servers give all that they owe, and then the end ({verdicts[-1].seen})"
+    )
+    return found(right == 7, measured)
 
 
-@claim("Q11", step=4)
-def slow_reader(sizes: Sizes) -> Finding:
+@claim("Q11")
+def slow_reader(full: bool) -> Finding:
     """What does a client cost that sends and never reads? Its answers, unless the server stops
     reading from it: backpressure.
     """
-    offered = b"^" + letters(sizes.pick(16, 64) * MiB)
-    grown: dict[str, Any] = {}
-    with started(6) as right, variants.started("keeps_reading") as wrong:
-        for name, server in (("right", right), ("wrong", wrong)):
-            with server.connect() as sock:
-                expect(sock, b"*")
-                before = server.memory()
-                send_until_stuck(sock, offered)
-                grown[name] = (server.memory() - before) / MiB
-                reset(sock)
-    measured = (
-        f"{len(offered) // MiB} MiB offered: the server grows by {grown['wrong']:.0f} MiB; one that"
-        f" does not read while it has something unsent, by {grown['right']:.1f} MiB"
-    )
-    return found(grown["wrong"] > 10 * max(grown["right"], 0.1), measured, **grown)
+    return told_by("never_reads", {"reading on": "no_backpressure", "stopping": "right"})
 
 
-@claim("Q12", step=1)
-def address_in_use(sizes: Sizes) -> Finding:
+@claim("Q12")
+def address_in_use(full: bool) -> Finding:
     """Why is the address already in use after a restart? Connections that the server closed first
     linger in TIME_WAIT; with `SO_REUSEADDR` they do not matter.
     """
-    said = {}
-    for name, start in (("with", started_again), ("without", partial(started_again, "no_reuse"))):
-        said[name] = start()
-    measured = f"started again at once: {said['with']}; without the option: {said['without']}"
-    right = said["with"] == "it serves" and "already in use" in said["without"]
-    return found(right, measured)
+    return told_by("restarts", {"without the option": "keeps_the_port", "with it": "right"})
 
 
-def started_again(name: str = "") -> str:
-    """Run a server, end it while a client is there, and say what the next one on its port does."""
-    step = str(servers.ROOT / servers.STEPS[0] / "server.py")
-    words = ["-m", "lab.broken.variants", name] if name else [step]
-    with Server([sys.executable, *words, "0"]) as first, first.connect() as sock:
-        expect(sock, b"*")
-        port = first.port
-        first.stop()
-        to_the_end(sock)
-    try:
-        with Server([sys.executable, *words, str(port)]):
-            return "it serves"
-    except ServerError as error:
-        return f"`{str(error).splitlines()[-1].strip()}`"
-
-
-@claim("Q13", step=1)
-def which_localhost(sizes: Sizes) -> Finding:
+@claim("Q13")
+def which_localhost(full: bool) -> Finding:
     """Is `localhost` 127.0.0.1 or ::1? Either: a server that is bound to the one is not found at
     the other.
     """
@@ -353,19 +265,18 @@ def which_localhost(sizes: Sizes) -> Finding:
     return found(other == "refused", measured)
 
 
-@claim("Q14", step=7)
-def no_wake_up(sizes: Sizes) -> Finding:
+@claim("Q14")
+def no_wake_up(full: bool) -> Finding:
     """Why does a callback from a worker's thread never run? The loop is asleep, and must be woken:
     by a byte in a socket that it watches.
     """
     timer = 0.5
-    delays = {way: posted(way, timer) for way in ("call_soon", "call_threadsafe")}
-    unwoken, woken = delays.values()
+    unwoken, woken = (posted(way, timer) for way in ("call_soon", "call_threadsafe"))
     measured = (
         f"{unwoken * 1e3:.0f} ms without the byte, which is when the next timer was due;"
         f" {woken * 1e3:.1f} ms with it"
     )
-    return found(unwoken > 0.5 * timer > 10 * woken, measured, unwoken=unwoken, woken=woken)
+    return found(unwoken > 0.5 * timer > 10 * woken, measured)
 
 
 def posted(way: str, timer: float) -> float:
@@ -375,11 +286,10 @@ def posted(way: str, timer: float) -> float:
     loop.call_later(timer, loop.stop)
 
     def hand_in() -> None:
-        time.sleep(0.05)
         start = time.perf_counter()
         getattr(loop, way)(lambda: ran.append(time.perf_counter() - start))
 
-    thread = threading.Thread(target=hand_in)
+    thread = threading.Timer(0.05, hand_in)
     thread.start()
     loop.run()
     thread.join()
@@ -387,49 +297,12 @@ def posted(way: str, timer: float) -> float:
     return ran[0]
 
 
-@claim("Q15", step=1)
-def forty_milliseconds(sizes: Sizes) -> Finding:
+@claim("Q15")
+def forty_milliseconds(full: bool) -> Finding:
     """Where does a delay of 40 ms come from, or one of a second? From Nagle's algorithm, where an
     answer goes out in pieces; from a backlog too short for a burst of clients.
     """
-    slow, fast = map(in_pieces, ("nagle", "a_byte_at_a_time"))
-    count = 300 if sys.platform == "linux" else 100  # no backlog of macOS holds more than 128
-    late, none = (connects_late(name, count) for name in ("short_backlog", ""))
-    measured = (
-        f"an answer in pieces takes {slow * 1e3:.1f} ms, with `TCP_NODELAY` {fast * 1e3:.2f} ms; of"
-        f" {count} clients at once {late} wait for a second at a backlog of 5, {none} at ours"
-    )
-    return found(slow > 5 * fast and late > none == 0, measured, slow=slow, fast=fast, late=late)
-
-
-def in_pieces(name: str) -> float:
-    """Return the median latency of an answer of four bytes that are sent one by one."""
-    with variants.started(name) as server, server.connect() as sock:
-        expect(sock, b"*")
-        latencies = []
-        for _ in range(30):  # the kernel delays no acknowledgement at first
-            start = time.perf_counter()
-            sock.sendall(b"^abcd$")
-            expect(sock, b"bcde")
-            latencies.append(time.perf_counter() - start)
-        return statistics.median(latencies[15:])
-
-
-def connects_late(name: str, count: int) -> int:
-    """Have so many clients connect while the server is busy; return how many take over 0.8 s."""
-    with variants.started(name) if name else started(6) as server, contextlib.ExitStack() as stack:
-        poll = select.poll()
-        with edges.held(server):
-            start = time.monotonic()
-            for _ in range(count):
-                sock = stack.enter_context(server.unconnected())
-                sock.setblocking(False)
-                sock.connect_ex((server.host, server.port))
-                poll.register(sock, select.POLLOUT)
-            time.sleep(0.1)
-        waiting = count
-        while waiting and time.monotonic() < start + 0.8:
-            for fd, _ in poll.poll(50):
-                poll.unregister(fd)
-                waiting -= 1
-        return waiting
+    pieces = told_by("latency", {"in pieces": "nagle", "with `TCP_NODELAY`": "in_pieces"})
+    burst = told_by("burst", {"at a backlog of 5": "short_backlog", "of 1024": "right"})
+    holds = pieces.verdict == burst.verdict == HOLDS
+    return found(holds, f"{pieces.measured}; {burst.measured}")

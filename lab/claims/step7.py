@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import math
 import os
 import re
 import selectors
@@ -12,37 +13,40 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from lab import primes
-from lab.claims.claim import Curves, Finding, Sizes, claim, found
+from lab.claims.claim import Curves, Finding, claim, found, recorded
+from lab.harness.clients import clients, exactly, expect, ready, to_the_end
 from lab.harness.servers import ROOT, STEPS, Server
 from lab.harness.talks import at_once
-from lab.observe import run
 from lab.observe.record import SERVER
 from step7_event_loop_threadpool.eventloop import Loop
+from step7_event_loop_threadpool.prime_server import is_prime
 
 FOLDER = ROOT / STEPS[6]
-PLACES = ("inline", "threads", "processes")
+
+PAUSE = 0.005
+"""Seconds that the other client thinks before each question, in G4."""
 
 
-@claim("G1", step=7)
-def callbacks(sizes: Sizes) -> Finding:
+@claim("G1")
+def callbacks(full: bool) -> Finding:
     """The loop picks the best mechanism of the platform; the program registers callbacks and
     runs the loop.
     """
     tree = ast.parse((FOLDER / "server.py").read_text())
     loops = sum(isinstance(node, ast.While) for node in ast.walk(tree))
-    recording = run.conversation(run.step_command(STEPS[6]), count=3, pace=sizes.pick(0.05, 0.2))
+    (recording,) = recorded(full, 7).values()
     waits = {event.call for event in recording.of(SERVER) if event.slept > 0.005}
     best = selectors.DefaultSelector.__name__
     measured = (
         f"`{best}`: it slept in {', '.join(sorted(waits))} only; server.py has {loops} `while`"
     )
     right = best in ("EpollSelector", "KqueueSelector") and len(waits) == 1
-    return found(right and loops == 0, measured, loops=loops)
+    return found(right and loops == 0, measured)
 
 
 def lateness(period: float, *options: str) -> list[tuple[float, float]]:
@@ -53,75 +57,124 @@ def lateness(period: float, *options: str) -> list[tuple[float, float]]:
     return [(float(number), float(late) / period) for number, late in ticks]
 
 
-@claim("G2", step=7)
-def blocking_stops_everything(sizes: Sizes) -> Finding:
+@claim("G2")
+def blocking_stops_everything(full: bool) -> Finding:
     """A callback that blocks stops everything: a timer of 1 s whose callback sometimes sleeps for
     3 s stops ticking.
     """
-    period = sizes.pick(0.05, 1.0)
+    period = 1.0 if full else 0.05
     both = {"in the callback": lateness(period), "in the pool": lateness(period, "--offload")}
-    curves = Curves("tick", "late (periods)", both)
+    curves = [Curves("tick", "late (periods)", both)]
     late = max(late for _, late in both["in the callback"])
     measured = f"with ticks of {period:g} s, the last come {late * period:.1f} s late"
-    return found(late > 1.5, measured, curves=(curves,), late=late)
+    return found(late > 1.5, measured, curves=curves)
 
 
-@claim("G3", step=7)
-def queue_work(sizes: Sizes) -> Finding:
+@claim("G3")
+def queue_work(full: bool) -> Finding:
     """With `queue_work` the work runs in the pool, its callback on the loop's thread, and the
     timer keeps ticking.
     """
-    period = sizes.pick(0.05, 1.0)
+    period = 1.0 if full else 0.05
     late = max(late for _, late in lateness(period, "--offload"))
+    ours = threading.get_ident()
     where: list[int] = []
     loop = Loop()
 
-    def after(done: "object") -> None:
-        where.extend((done.result(), threading.get_ident()))  # type: ignore[attr-defined]
+    def after(done: "Future[int]") -> None:
+        where.extend((done.result(), threading.get_ident()))
         loop.stop()
 
     loop.queue_work(threading.get_ident, after)
     loop.run()
     loop.close()
-    worker, called = (ident == threading.get_ident() for ident in where)
-    names = {True: "the loop's own", False: "another"}
+    worker, called = ("the loop's own" if one == ours else "another" for one in where)
     measured = (
-        f"no tick more than {late * period * 1e3:.0f} ms late; the work ran on {names[worker]}"
-        f" thread, its callback on {names[called]}"
+        f"no tick more than {late * period * 1e3:.0f} ms late; the work ran on {worker} thread,"
+        f" its callback on {called}"
     )
-    return found(late < 0.5 and called and not worker, measured, late=late)
+    return found(late < 0.5 and called != worker == "another", measured)
 
 
-@claim("G4", step=7)
-def primes_inline(sizes: Sizes) -> Finding:
+# A server that computes
+
+
+def number_that_takes(seconds: float) -> int:
+    """Return a number whose test takes about so long on this machine: the square of a prime."""
+    sample = 1_000_000_000_039  # a prime: its test takes a million divisions
+    start = time.perf_counter()
+    assert is_prime(sample)
+    each = (time.perf_counter() - start) / math.isqrt(sample)
+    root = int(seconds / each)
+    while not is_prime(root):
+        root += 1
+    return root * root
+
+
+@contextlib.contextmanager
+def computing(place: str, count: int) -> Iterator[tuple[Server, list[socket.socket]]]:
+    """Run the server of primes, with so many clients that have had an answer each.
+
+    The work is done in `place`; whatever does it is there from the first question on.
+    """
+    command = [sys.executable, str(FOLDER / "prime_server.py"), "0", "--work", place]
+    with Server(command, patience=60) as server, clients(server, count) as socks:
+        for sock in socks:
+            sock.sendall(b"7\n")
+        for sock in socks:
+            expect(sock, b"prime\n")
+        yield server, socks
+        server.stop()  # though it may be at work
+
+
+def asked(sock: socket.socket, line: bytes, answer: bytes) -> float:
+    """Send a line, and return the seconds until it is answered so."""
+    start = time.perf_counter()
+    sock.sendall(line)
+    expect(sock, answer)
+    return time.perf_counter() - start
+
+
+@claim("G4")
+def primes_inline(full: bool) -> Finding:
     """A server tests large numbers for primality: done inline everyone waits, done in the pool
     others are answered meanwhile.
     """
-    number = primes.prime_that_takes(sizes.pick(0.5, 2.0))
-    lines: dict[str, list[tuple[float, float]]] = {}
-    medians: dict[str, Any] = {}
-    for place in PLACES:
-        _, latencies = primes.latencies(place, number)
-        at, points = 0.0, []
-        for latency in latencies:
-            at += primes.PAUSE + latency
-            points.append((at, latency * 1e3))
-        lines[place], medians[place] = points, statistics.median(latencies)
-    curves = Curves("seconds into the job", "answers of another client (ms)", lines, log=True)
-    measured = "answers of another client meanwhile: " + ", ".join(
-        f"{place} {median * 1e3:.1f} ms" for place, median in medians.items()
+    number = number_that_takes(2.0 if full else 0.5)
+    lines = {place: latencies(place, number) for place in ("inline", "threads", "processes")}
+    medians = {
+        place: statistics.median(took for _, took in points) for place, points in lines.items()
+    }
+    curves = [Curves("seconds into the job", "answers of another client (ms)", lines, log=True)]
+    measured = "answers of another client meanwhile: " + "; ".join(
+        f"{place} {medians[place]:.1f} ms, {max(took for _, took in points):.1f} ms at most, of"
+        f" {len(points)}"
+        for place, points in lines.items()
     )
-    holds = medians["inline"] > 5 * medians["threads"]
-    return found(holds, measured, curves=(curves,), **medians)
+    return found(medians["inline"] > 5 * medians["threads"], measured, curves=curves)
 
 
-@claim("G5", step=7)
-def files_in_the_pool(sizes: Sizes) -> Finding:
+def latencies(place: str, number: int) -> list[tuple[float, float]]:
+    """Have `number` tested; return when another client was answered (s), and how soon (ms)."""
+    with computing(place, 2) as (_, (worker, other)):
+        start = time.perf_counter()
+        worker.sendall(b"%d\n" % number)
+        found = []
+        while not ready(worker, PAUSE, writing=False)[0]:
+            took = asked(other, b"7\n", b"prime\n")
+            found.append((time.perf_counter() - start, took * 1e3))
+        expect(worker, b"composite\n")
+    return found
+
+
+@claim("G5")
+def files_in_the_pool(full: bool) -> Finding:
     """File reads are offered the same way: the calls block in the pool, and a callback runs on the
     loop. A named pipe that nobody writes into serves as a slow disk.
     """
     with tempfile.TemporaryDirectory() as folder:
-        os.mkfifo(f"{folder}/slow")
+        pipe = Path(folder, "slow")
+        os.mkfifo(pipe)
         Path(folder, "fast").write_text("here")
         script = str(FOLDER / "file_server.py")
         command = [sys.executable, script, "0", "--quiet", "--folder", folder]
@@ -129,63 +182,37 @@ def files_in_the_pool(sizes: Sizes) -> Finding:
             slow.sendall(b"slow\n")
             start = time.perf_counter()
             fast.sendall(b"fast\n")
-            answer = everything(fast)
+            answer = to_the_end(fast)
             took = time.perf_counter() - start
             slow.settimeout(0.2)
-            with contextlib.suppress(TimeoutError):
-                slow.recv(1)
-                return found(False, "the slow file was answered though nobody wrote it")
-            with open(f"{folder}/slow", "wb", buffering=0) as pipe:  # noqa: PTH123
-                pipe.write(b"late")
+            early = exactly(slow, 1)
+            pipe.write_bytes(b"late")
             slow.settimeout(5)
-            later = everything(slow)
+            later = to_the_end(slow)
     measured = f"while one client waits for a pipe, another has its file after {took * 1e3:.1f} ms"
-    return found(answer.endswith(b"here") and later.endswith(b"late"), measured, took=took)
+    right = answer.endswith(b"here") and early == b"" and later.endswith(b"late")
+    return found(right, measured)
 
 
-def everything(sock: socket.socket) -> bytes:
-    """Receive until the server closes."""
-    received = b""
-    while data := sock.recv(4096):
-        received += data
-    return received
-
-
-@claim("G6", step=7)
-def threads_and_processes(sizes: Sizes) -> Finding:
+@claim("G6")
+def threads_and_processes(full: bool) -> Finding:
     """A pool of threads keeps the loop answering, but arithmetic in Python does not run in
     parallel; in a pool of processes it does.
 
     Two jobs at once against one; it takes two cores to see it.
     """
-    number = primes.prime_that_takes(sizes.pick(0.4, 1.5))
-    ratios: dict[str, Any] = {
-        place: two_against_one(place, number) for place in ("threads", "processes")
-    }
-    measured = "two jobs at once take as long as one, times " + ", ".join(
-        f"{ratio:.2f} ({place})" for place, ratio in ratios.items()
+    number = number_that_takes(1.5 if full else 0.4)
+    threads, processes = (two_against_one(place, number) for place in ("threads", "processes"))
+    measured = (
+        f"two jobs at once take as long as one, times {threads:.2f} (threads), {processes:.2f}"
+        " (processes)"
     )
-    apart = ratios["threads"] > 1.5 and ratios["processes"] < 0.8 * ratios["threads"]
-    return found(apart, measured, **ratios)
+    return found(threads > 1.5 and processes < 0.8 * threads, measured)
 
 
 def two_against_one(place: str, number: int) -> float:
     """Return how many times as long as one job two at once take."""
-    command = [sys.executable, str(primes.SERVER), "0", "--quiet", "--work", place]
-    with Server(command) as server, server.connect(60) as one, server.connect(60) as two:
-
-        def job(sock: socket.socket) -> Callable[[], float]:
-            def ask() -> float:
-                start = time.perf_counter()
-                primes.ask(sock, number)
-                assert primes.answer(sock) == b"prime\n"
-                return time.perf_counter() - start
-
-            return ask
-
-        for sock in (one, two):  # the first questions start the workers
-            primes.ask(sock, 7)
-        for sock in (one, two):
-            assert primes.answer(sock) == b"prime\n"
-        alone = job(one)()
-        return max(at_once([job(one), job(two)])) / alone
+    with computing(place, 2) as (_, socks):
+        jobs = [partial(asked, sock, b"%d\n" % number, b"composite\n") for sock in socks]
+        alone = jobs[0]()
+        return max(at_once(jobs)) / alone

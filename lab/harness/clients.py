@@ -9,7 +9,8 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 
-from lab.harness.servers import Endpoint, NotMeasured
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import Endpoint
 
 MiB = 1 << 20
 

@@ -1,6 +1,6 @@
 """What the operating system says of a process: threads, CPU time, memory, descriptors.
 
-From `/proc` on Linux (proc(5)), from `ps` elsewhere. What only Linux says is None there.
+From `/proc` on Linux (proc(5)), from `ps` elsewhere.
 """
 
 import contextlib
@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 
 _LINUX = sys.platform == "linux"
+
+
+class NotMeasured(Exception):  # noqa: N818, nothing is wrong
+    """What was asked cannot be known here; the message says why."""
 
 
 def threads(pid: int) -> int:
@@ -72,10 +76,10 @@ def own_bytes(pid: int) -> int:
     return resident_bytes(pid)
 
 
-def descriptors(pid: int) -> int | None:
+def descriptors(pid: int) -> int:
     """Return how many descriptors it has open; 0 if it has ended or is not ours."""
     if not _LINUX:
-        return None
+        raise NotMeasured("this system does not say how many descriptors a process has")
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208, an entry may be gone by now
     except OSError:

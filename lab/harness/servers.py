@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from lab.harness import processes
+from lab.harness.processes import NotMeasured
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,16 +35,14 @@ class ServerError(Exception):
     """A server did not start, or ended when it should not have."""
 
 
-class NotMeasured(Exception):  # noqa: N818, nothing is wrong
-    """What was asked cannot be known here; the message says why."""
-
-
 class Endpoint:
     """A server that somebody else has started: all that is known is where it is.
 
     `patience` is how many seconds it has for each answer. A context manager, like the
-    servers that are started here.
+    servers that are started here (`ours`).
     """
+
+    ours = False
 
     def __init__(self, host: str, port: int, patience: float = 10.0) -> None:
         self.host = host
@@ -58,21 +57,21 @@ class Endpoint:
         """Return a socket that is not connected yet, of the family of its address."""
         return socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
 
+    def tree(self, zombies: bool = False) -> list[int]:
+        """Return the process, those it has started, and so on; see `processes.tree`."""
+        raise NotMeasured(NOT_OURS)
+
     def cpu_seconds(self) -> float:
         """Return the CPU time that it and its children have used so far."""
-        raise NotMeasured(NOT_OURS)
+        return sum(map(processes.cpu_seconds, self.tree()))
 
     def memory(self) -> int:
         """Return how many bytes of memory it and its children have of their own."""
-        raise NotMeasured(NOT_OURS)
-
-    def process_count(self) -> int:
-        """Return how many processes it is, with those that have ended but are not waited for."""
-        raise NotMeasured(NOT_OURS)
+        return sum(map(processes.own_bytes, self.tree()))
 
     def descriptors(self) -> int:
         """Return how many descriptors it and its children have open."""
-        raise NotMeasured(NOT_OURS)
+        return sum(map(processes.descriptors, self.tree()))
 
     def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
         """Return one more of the kind, not started yet; see `Server` for the arguments."""
@@ -128,6 +127,7 @@ class Server(Endpoint):
     `log()` returns it.
     """
 
+    ours = True
     own_group = False
 
     def __init__(
@@ -223,25 +223,9 @@ class Server(Endpoint):
         how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
         return f"it ended {how}; {self.last()}"
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that it and its children have used so far."""
-        return sum(map(processes.cpu_seconds, processes.tree(self.pid)))
-
-    def memory(self) -> int:
-        """Return how many bytes of memory it and its children have of their own."""
-        return sum(map(processes.own_bytes, processes.tree(self.pid)))
-
-    def process_count(self) -> int:
-        """Return how many processes it is, with those that have ended but are not waited for."""
-        return len(processes.tree(self.pid, zombies=True))
-
-    def descriptors(self) -> int:
-        """Return how many descriptors it and its children have open."""
-        counts = [processes.descriptors(pid) for pid in processes.tree(self.pid)]
-        known = [count for count in counts if count is not None]
-        if len(known) < len(counts):
-            raise NotMeasured("this system does not say how many descriptors a process has")
-        return sum(known)
+    def tree(self, zombies: bool = False) -> list[int]:
+        """Return the process, those it has started, and so on; see `processes.tree`."""
+        return processes.tree(self.pid, zombies)
 
     def terminate(self, seconds: int) -> int | None:
         """Send SIGTERM and wait; return the status, None if it is still there after so long.

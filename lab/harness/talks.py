@@ -1,13 +1,14 @@
 """Conversations of the real client, and when each of them was where."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import simple_client
+from lab.harness.clients import Failed
 from lab.harness.servers import Endpoint
 from simple_client import DONE, TALKING, Conversation
 
@@ -26,21 +27,22 @@ class Talk:
 def talks(server: Endpoint, count: int, pace: float) -> list[Talk]:
     """Hold so many conversations at once; return them in the order in which they were greeted.
 
-    Raises AssertionError if an answer was not as it should be.
+    Raises Failed if an answer was not as it should be.
     """
-    found = [Talk(f"conn{number}") for number in range(count)]
-    start = time.monotonic()
+    found = {f"conn{i}": Talk(f"conn{i}") for i in range(count)}
+    start = time.perf_counter()
 
     def note(conversation: Conversation) -> None:
-        talk = found[int(conversation.name.removeprefix("conn"))]
+        talk, now = found[conversation.name], time.perf_counter() - start
         if conversation.state == TALKING:
-            talk.greeted = time.monotonic() - start
+            talk.greeted = now
         elif conversation.state == DONE:
-            talk.done = time.monotonic() - start
+            talk.done = now
 
     done = asyncio.run(simple_client.run(server.host, server.port, count, pace, note))
-    assert not simple_client.problems(done), simple_client.problems(done)
-    return sorted(found, key=lambda talk: talk.greeted)
+    if problems := simple_client.problems(done):
+        raise Failed(problems[0])
+    return sorted(found.values(), key=lambda talk: talk.greeted)
 
 
 def elapsed(server: Endpoint, count: int, pace: float) -> float:
@@ -48,21 +50,7 @@ def elapsed(server: Endpoint, count: int, pace: float) -> float:
     return max(talk.done for talk in talks(server, count, pace))
 
 
-def at_once(calls: list[Callable[[], T]]) -> list[T]:
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     """Make all these calls at the same time, each in a thread of its own; return the results."""
-    results: dict[int, T] = {}
-
-    def make(number: int) -> None:
-        results[number] = calls[number]()
-
-    threads = [threading.Thread(target=make, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [results[number] for number in range(len(calls))]
-
-
-def script(pace: float) -> float:
-    """Return the seconds of a conversation that are the client's own pauses."""
-    return sum(pause for _, pause in simple_client.SCRIPT) * pace
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [called.result() for called in [pool.submit(call) for call in calls]]

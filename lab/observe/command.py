@@ -10,10 +10,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from lab.harness import servers
 from lab.observe import run as running
 from lab.observe import summary, trace
-from lab.observe.record import Recording
 from lab.show import arguments
 
 EXAMPLES = """examples:
@@ -24,17 +22,13 @@ EXAMPLES = """examples:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Observe one server; return 1 if it did not start, or answered wrongly."""
-    try:
-        recording = running.conversation(*subject(args), args.n, args.pace)
-    except (ValueError, running.NotPython) as error:
-        print(f"python -m lab observe: {error}", file=sys.stderr)
-        return 2
-    except servers.ServerError as error:
-        print(f"python -m lab observe: {error}", file=sys.stderr)
-        return 1
+    """Observe one server; return 1 if it answered wrongly."""
+    recording = running.conversation(*subject(args), args.n, args.pace)
     print(summary.text(recording))
-    write(recording, args)
+    if args.out:
+        args.out.write_text("".join(json.dumps(line) + "\n" for line in recording.lines))
+    if args.trace:
+        args.trace.write_text(json.dumps(trace.trace(recording)) + "\n")
     for line in recording.problems:
         print(f"not as it should be: {line}", file=sys.stderr)
     return 1 if recording.problems else 0
@@ -43,46 +37,33 @@ def run(args: argparse.Namespace) -> int:
 def subject(args: argparse.Namespace) -> tuple[list[str], bool]:
     """Return the command of the server, and whether it has to be told its port."""
     if bool(args.step) == bool(args.cmd):
-        raise ValueError("name a step or a script, or give --cmd")
+        raise arguments.Wrong("name a step or a script, or give --cmd")
     if args.cmd:
         return shlex.split(args.cmd), "{port}" in args.cmd
-    if args.step.endswith(".py"):
-        if not Path(args.step).is_file():
-            raise ValueError(f"there is no file {args.step}")
-        return [sys.executable, args.step, "0"], False
-    return running.step_command(servers.named(args.step)), False
+    return args.step, False
 
 
-def write(recording: Recording, args: argparse.Namespace) -> None:
-    """Write the files that were asked for."""
-    if args.out:
-        lines = "".join(json.dumps(line) + "\n" for line in recording.lines)
-        args.out.write_text(lines)
-    if args.trace:
-        args.trace.write_text(json.dumps(trace.trace(recording)) + "\n")
+def server(text: str) -> list[str]:
+    """Parse an argument that is a step, or a script; return the command that runs it."""
+    if not text.endswith(".py"):
+        return running.step_command(arguments.step(text))
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return [sys.executable, text, "0"]
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: arguments.Commands) -> None:
     """Add this command's arguments."""
     parser = commands.add_parser(
         "observe",
         help="every call in which a server can wait",
         description=__doc__,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("step", metavar="STEP", nargs="?", help="a step, or a script that is started like one")
+    add, file = parser.add_argument, arguments.file
+    add("step", metavar="STEP", nargs="?", type=server, help="a step, or a script like one")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
-    add("-n", type=arguments.positive, default=3, help="clients at once (3)")
-    add("--pace", type=arguments.pace, default=1.0, help="scales their pauses (1.0)")
-    add(
-        "--out", metavar="FILE", type=arguments.file, help="write the calls there, as lines of JSON"
-    )
-    add(
-        "--trace",
-        metavar="FILE",
-        type=arguments.file,
-        help="write them as trace events, for Perfetto",
-    )
+    arguments.add_clients(parser, 3)
+    add("--out", metavar="FILE", type=file, help="write the calls there, as lines of JSON")
+    add("--trace", metavar="FILE", type=file, help="write them as trace events, for Perfetto")
     parser.set_defaults(run=run)

@@ -43,7 +43,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -96,46 +96,34 @@ class Recorder:
             return function()
         began = time.monotonic()
         self.here.inside = True
-        event = {"call": call, "thread": self.thread(), **known, **place(sys._getframe(1))}
-        self.begin(event)
         try:
-            result = function()
-            event["end"] = time.monotonic()
-            event.update(about(result))
-            return result
+            with self.event(call, **known, **place(sys._getframe(1))) as event:
+                result = function()
+                event["end"] = time.monotonic()
+                event.update(about(result))
+                return result
+        finally:
+            self.here.inside = False
+            self.cost += time.monotonic() - began - (event["end"] - event["start"])
+
+    @contextlib.contextmanager
+    def event(self, call: str, /, **known: Any) -> Iterator[Event]:
+        """Record what is done in the block as one event; it is under way until then."""
+        event = {"call": call, "thread": self.thread(), **known, "count": 1}
+        event["cpu"] = [time.thread_time(), None]
+        event["start"] = time.monotonic()
+        self.under_way[id(event)] = event  # last, for a signal may come at any moment
+        try:
+            yield event
         except BaseException as error:
-            event["end"] = time.monotonic()
             code = getattr(error, "errno", None) or 0
             event["error"] = errno.errorcode.get(code, type(error).__name__)
             raise
         finally:
-            self.end(event)
+            event.setdefault("end", time.monotonic())
+            event["cpu"][1] = time.thread_time()
+            self.under_way.pop(id(event), None)
             self.keep(event)
-            self.here.inside = False
-            self.cost += time.monotonic() - began - (event["end"] - event["start"])
-
-    def span(self, call: str, function: Callable[[], Any], /, **known: Any) -> Any:
-        """Call a function and record that as a whole; the calls it makes are recorded too."""
-        event = {"call": call, "thread": self.thread(), **known}
-        self.begin(event)
-        try:
-            return function()
-        finally:
-            event["end"] = time.monotonic()
-            self.end(event)
-            self.write(event)
-
-    def begin(self, event: Event) -> None:
-        """Note when an event starts, and that it is under way."""
-        event["count"] = 1
-        event["cpu"] = [time.thread_time(), None]
-        event["start"] = time.monotonic()
-        self.under_way[id(event)] = event  # last, for a signal may come at any moment
-
-    def end(self, event: Event) -> None:
-        """Note that it is over."""
-        event["cpu"][1] = time.thread_time()
-        self.under_way.pop(id(event), None)
 
     def keep(self, event: Event) -> None:
         """Write an event, or fold it into the one before it."""
@@ -154,21 +142,21 @@ class Recorder:
         else:
             self.write(event)
 
-    def write(self, event: Event) -> None:
-        """Write a line, in one piece."""
-        os.write(self.fd, json.dumps(event).encode() + b"\n")
+    def write(self, *events: Event) -> None:
+        """Write a line for each, in one piece."""
+        for event in events:
+            os.write(self.fd, json.dumps(event).encode() + b"\n")
 
     def finish(self) -> None:
         """Write what is folded, and what is under way and will never end; then no more."""
-        fd, self.fd = self.fd, os.open(os.devnull, os.O_WRONLY)
         unended = [{**event, "end": None} for event in list(self.under_way.values())]
         last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
         last |= {"end": last["start"], "cost": self.cost, "cpu": [time.process_time()] * 2}
-        for event in [*self.folded.values(), *unended, last]:
-            os.write(fd, json.dumps(event).encode() + b"\n")
+        self.write(*self.folded.values(), *unended, last)
+        self.abandon()
 
     def abandon(self) -> None:
-        """Write nothing any more: this is a forked child."""
+        """Write nothing any more: this is the end, or a forked child."""
         self.fd = os.open(os.devnull, os.O_WRONLY)
         self.folded.clear()
         self.under_way.clear()
@@ -329,20 +317,6 @@ class ObservedKernel:
     def __exit__(self, *_: object) -> None:
         self._kernel.close()
 
-    def register(self, fd: Any, *args: Any, **options: Any) -> None:
-        """Register a descriptor."""
-        self._change("register", fd, *args, **options)
-        self._watched.add(descriptor(fd))
-
-    def modify(self, fd: Any, *args: Any, **options: Any) -> None:
-        """Register it for something else."""
-        self._change("modify", fd, *args, **options)
-
-    def unregister(self, fd: Any) -> None:
-        """Register it no more."""
-        self._watched.discard(descriptor(fd))
-        self._change("unregister", fd)
-
     def poll(self, *args: Any, **options: Any) -> Any:
         """Wait, with epoll or with the older call, to which all are handed each time."""
         call = functools.partial(self._kernel.poll, *args, **options)
@@ -357,10 +331,6 @@ class ObservedKernel:
             return recorder.call(f"{self.kind}.change", call, fd=changes[0].ident)
         return self._wait("control", call, lambda found: [one.ident for one in found], len(changes))
 
-    def _change(self, name: str, fd: Any, *args: Any, **options: Any) -> None:
-        call = functools.partial(getattr(self._kernel, name), fd, *args, **options)
-        recorder.call(f"{self.kind}.{name}", call, fd=descriptor(fd))
-
     def _wait(self, name: str, call: Any, ready: Callable[[Any], list[int]], handed: int) -> Any:
         def about(found: Any) -> Event:
             return {"ready": ready(found)}
@@ -368,11 +338,27 @@ class ObservedKernel:
         return recorder.call(f"{self.kind}.{name}", call, about, handed=handed)
 
 
+def observed_change(name: str) -> Any:
+    """Return a method that makes the call `name` of an `epoll` or `poll` and records it."""
+
+    def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
+        call = functools.partial(getattr(self._kernel, name), fd, *args, **options)
+        recorder.call(f"{self.kind}.{name}", call, fd=descriptor(fd))
+        if name == "unregister":
+            self._watched.discard(descriptor(fd))
+        else:
+            self._watched.add(descriptor(fd))
+
+    return change
+
+
 real_select = select.select
 
 
 def replace_waiting() -> None:
     """Replace `select` and its kin, also where `selectors` has taken them already."""
+    for name in ("register", "modify", "unregister"):
+        setattr(ObservedKernel, name, observed_change(name))
     select.select = observed_select
     selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
     for kind, user in (
@@ -403,15 +389,19 @@ def replace_threads() -> None:
 
         def observed_run() -> None:
             recorder.here.number = thread
-            recorder.span("thread", run, name=self.name)
+            with recorder.event("thread", name=self.name):
+                run()
 
         self.run = observed_run  # type: ignore[method-assign]
         recorder.call("Thread.start", functools.partial(real_start, self), result=thread)
 
     def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
         name = getattr(work, "__qualname__", type(work).__name__)
-        do = functools.partial(work, *args, **options)
-        observed = functools.partial(recorder.span, "work", do, name=name)
+
+        def observed() -> Any:
+            with recorder.event("work", name=name):
+                return work(*args, **options)
+
         return recorder.call("submit", functools.partial(real_submit, self, observed), name=name)
 
     time.sleep = sleep  # type: ignore[assignment]

@@ -1,8 +1,10 @@
 """What was recorded of a server and of its clients, on one time axis."""
 
+import heapq
 import json
-from collections.abc import Iterable
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +73,24 @@ class Recording:
     cost: float | None
     problems: tuple[str, ...] = ()
 
+    @cached_property
+    def _index(self) -> dict[tuple[str, str | int | None], list[Event]]:
+        """The events of a process by call, by thread, and (None) all of them."""
+        found = defaultdict(list)
+        for event in self.events:
+            for key in (None, event.call, event.thread):
+                found[event.process, key].append(event)
+        return found
+
     def of(self, process: str, *calls: str) -> list[Event]:
         """Return the events of the server or the client: of these calls, or of all."""
-        return [
-            event
-            for event in self.events
-            if event.process == process and (not calls or event.call in calls)
-        ]
+        groups = [self._index.get((process, call), []) for call in calls or (None,)]
+        return list(heapq.merge(*groups, key=lambda event: event.start))
+
+    def threads(self) -> dict[int, list[Event]]:
+        """Return the events of each of the server's threads, in the order of their numbers."""
+        numbers = sorted({event.thread for event in self.of(SERVER)})
+        return {number: self._index[SERVER, number] for number in numbers}
 
     @property
     def end(self) -> float:
@@ -109,19 +122,17 @@ def read(files: dict[str, Path]) -> Recording:
     return Recording(events, lines, zero, costs[0] if costs else None)
 
 
-def named(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def named(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the lines, with the client that each is about."""
-    connecting: dict[tuple[str, int], dict[str, Any]] = {}
+    connecting: dict[int, dict[str, Any]] = {}  # by the client's descriptor
     found = []
     for line in lines:
-        line = {**line, "client": line.get("local")}
-        where = (line["process"], line.get("fd", -1))
-        if line["process"] == SERVER:
-            line["client"] = line.get("peer")
-        elif line["call"] == "connect":
-            connecting[where] = line
-        elif line["client"] and where in connecting:  # known only since it was connected
-            connecting.pop(where)["client"] = line["client"]
+        ours = line["process"] == CLIENT
+        line = {**line, "client": line.get("local" if ours else "peer")}
+        if ours and line["call"] == "connect":
+            connecting[line["fd"]] = line
+        elif ours and line["client"] and line["fd"] in connecting:
+            connecting.pop(line["fd"])["client"] = line["client"]  # known since it was connected
         found.append(line)
     return found
 
@@ -129,18 +140,12 @@ def named(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def event(line: dict[str, Any], last: float) -> Event:
     """Return a line as an event; what did not end lasts until the `last` of all ended."""
     begun, ended = line["cpu"]
-    own = {key: line.get(key) for key in ("fd", "client", "result", "handed", "error", "file")}
-    own |= {key: line.get(key) for key in ("line", "function", "name")}
-    return Event(
-        process=line["process"],
-        call=line["call"],
-        thread=line["thread"],
-        start=line["start"],
-        end=last if line["end"] is None else line["end"],
-        ended=line["end"] is not None,
-        cpu=(ended or begun) - begun,
-        cpu_at=begun,
-        ready=tuple(line["ready"]) if "ready" in line else None,
-        count=line.get("count", 1),
-        **own,
-    )
+    known = {key: value for key, value in line.items() if key in Event.__dataclass_fields__}
+    known |= {
+        "end": last if line["end"] is None else line["end"],
+        "ended": line["end"] is not None,
+        "cpu": (ended or begun) - begun,
+        "cpu_at": begun,
+        "ready": tuple(line["ready"]) if "ready" in line else None,
+    }
+    return Event(**known)

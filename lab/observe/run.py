@@ -12,25 +12,22 @@ from pathlib import Path
 from lab.harness.servers import ROOT, Foreign, Server
 from lab.observe import record
 from lab.observe.record import CLIENT, SERVER, Recording
+from lab.show.arguments import Wrong
 
 INSIDE = str(ROOT / "lab/observe/inside.py")
 
 CLIENT_SCRIPT = str(ROOT / "simple_client.py")
 
 
-class NotPython(Exception):  # noqa: N818, it is the command's fault, not the program's
-    """The command does not run a Python program, and so cannot be observed."""
-
-
 def observed(command: Sequence[str], file: Path) -> list[str]:
     """Return the command that does the same, and is recorded in `file`.
 
-    Raises NotPython unless it is `python SCRIPT ...` or `python -m MODULE ...`.
+    Raises Wrong unless it is `python SCRIPT ...` or `python -m MODULE ...`.
     """
     python, *words = command or [""]
     known = bool(words) and (words[0] == "-m" or not words[0].startswith("-"))
     if "python" not in Path(python).name or not known:
-        raise NotPython(f"only `python SCRIPT` or `python -m MODULE`, not `{' '.join(command)}`")
+        raise Wrong(f"only `python SCRIPT` or `python -m MODULE`, not `{' '.join(command)}`")
     return [python, INSIDE, str(file), *words]
 
 
@@ -42,16 +39,16 @@ class Session:
         self.files = {SERVER: folder / SERVER}
         self.folder = folder
 
-    def talk(self, count: int, pace: float = 1.0) -> tuple[str, ...]:
+    def talk(self, count: int, pace: float) -> tuple[str, ...]:
         """Have the real client hold so many conversations, observed too; return its problems."""
-        file = self.folder / CLIENT
-        self.files[CLIENT] = file
+        self.files[CLIENT] = self.folder / CLIENT
         where = [self.server.host, str(self.server.port)]
         options = ["-n", str(count), "--pace", str(pace)]
-        command = observed([sys.executable, CLIENT_SCRIPT, *where, *options], file)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        errors = (line for line in done.stderr.splitlines() if line.startswith("ERROR:"))
-        return tuple(re.sub(r"ERROR:[-\d]+ [:,\d]+:", "", line) for line in errors)
+        command = [sys.executable, CLIENT_SCRIPT, *where, *options]
+        done = subprocess.run(
+            observed(command, self.files[CLIENT]), capture_output=True, text=True, check=False
+        )
+        return tuple(re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr, re.MULTILINE))
 
     def recording(self) -> Recording:
         """Return what was recorded so far; all of it, when the server has ended."""

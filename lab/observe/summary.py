@@ -1,6 +1,7 @@
 """A recording in figures: what the server's calls were, and how its time went."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lab.observe.record import CLIENT, SERVER, Event, Recording
@@ -66,11 +67,11 @@ def summary(recording: Recording) -> Summary:
         found.requests += event.call in RECEIVING and bool(event.result)
     # What it slept in comes first, the rest in the order of the alphabet.
     found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
-    for thread in {event.thread for event in recording.of(SERVER)}:
-        begun, ended = lifetime(recording, thread, until)
+    for events in recording.threads().values():
+        begun, ended = lifetime(events, until)
         found.threads += 1
         found.lived += ended - begun
-        found.ran += ran(recording, thread, begun, ended)
+        found.ran += ran(events, begun, ended)
     return found
 
 
@@ -80,37 +81,19 @@ def within(event: Event, until: float) -> float:
     return (min(event.end, until) - max(event.start, 0.0)) / whole if whole else 1.0
 
 
-def lifetime(recording: Recording, thread: int, until: float) -> tuple[float, float]:
+def lifetime(events: Sequence[Event], until: float) -> tuple[float, float]:
     """Return from when to when a thread lived, while there were clients."""
-    for event in recording.of(SERVER, "thread"):
-        if event.thread == thread:
+    for event in events:
+        if event.call == "thread":
             return max(0.0, event.start), min(event.end, until)
     return 0.0, until
 
 
-def ran(recording: Recording, thread: int, begun: float, ended: float) -> float:
+def ran(events: Sequence[Event], begun: float, ended: float) -> float:
     """Return the seconds of CPU time that a thread used between two times, by its calls."""
-    mine = [
-        event
-        for event in recording.of(SERVER)
-        if event.thread == thread and event.end >= begun and event.start <= ended
-    ]
-    if not mine:
-        return 0.0
-    return max(event.cpu_at + event.cpu for event in mine) - min(event.cpu_at for event in mine)
-
-
-def per_request(found: Summary) -> str:
-    """Say what each packet that came in has cost."""
-    if not found.requests:
-        return "no packet came in, as far as is seen: what other processes do is not"
-    calls, wasted, woken = (
-        number / found.requests for number in (found.calls, found.wasted, found.woken)
-    )
-    return (
-        f"{found.requests} packets came in; for each of them there were {calls:.1f} calls,"
-        f" {wasted:.1f} of them in vain (EAGAIN), and a sleeping thread was woken {woken:.1f} times"
-    )
+    mine = [event for event in events if event.end >= begun and event.start <= ended]
+    used = (event.cpu_at + event.cpu for event in mine)
+    return max(used, default=0.0) - min((event.cpu_at for event in mine), default=0.0)
 
 
 def text(recording: Recording) -> str:
@@ -119,12 +102,18 @@ def text(recording: Recording) -> str:
     table = [["", "calls", "EAGAIN", "slept in it", "of the time"]]
     for name, kind in found.kinds.items():
         share = kind.slept / found.lived if found.lived else 0.0
-        wasted = f"{kind.wasted}" if kind.wasted else ""
-        table.append([name, f"{kind.calls}", wasted, f"{kind.slept:.3f} s", f"{share:.1%}"])
+        table.append(
+            [name, f"{kind.calls}", f"{kind.wasted or ''}", f"{kind.slept:.3f} s", f"{share:.1%}"]
+        )
+    each = [number / (found.requests or 1) for number in (found.calls, found.wasted, found.woken)]
     lines = [
         aligned(table),
         "",
-        per_request(found),
+        f"{found.requests} packets came in; for each of them there were {each[0]:.1f} calls,"
+        f" {each[1]:.1f} of them in vain (EAGAIN), and a sleeping thread was woken {each[2]:.1f}"
+        " times"
+        if found.requests
+        else "no packet came in, as far as is seen: what other processes do is not",
         f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
         f" {found.seconds:.2f} s",
     ]

@@ -5,14 +5,12 @@ drawn under one another, on one axis of time. Wants matplotlib.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lab.harness import servers
 from lab.observe import run as running
 from lab.observe import summary
-from lab.observe.record import CLIENT, SERVER, WAITS, Event, Recording
+from lab.observe.record import CLIENT, WAITS, Event, Recording
 from lab.show import arguments
 
 if TYPE_CHECKING:
@@ -45,71 +43,62 @@ class Lane(NamedTuple):
     marks: Sequence[tuple[str, float]] = ()
 
 
-def client_lane(recording: Recording, client: str, name: str) -> Lane:
-    """Return what a client did: waited for its `*`, was silent, sent, and waited for the answer."""
-    mine = [event for event in recording.of(CLIENT) if event.client == client]
-    came = next(event.start for event in mine if event.call == "connect")
-    heard = [event for event in mine if event.call == "recv" and event.result]
-    sent = [event for event in mine if event.call == "send"]
-    left = max(event.end for event in mine)
-    if not heard:
-        return Lane(name, [Bar(WAITING, came, left, "never greeted")])
-    greeted = heard[0].end
-    bars = [Bar(WAITING, came, greeted, WAITING), Bar(SILENT, greeted, left)]
-    for event in sent:
-        answered = [one.end for one in heard if one.end > event.start]
-        if answered:
-            bars.append(Bar(ASKING, event.start, answered[0]))
-    marks = [("sent", event.start) for event in sent]
-    marks += [("answered", event.end) for event in heard[1:]]
-    return Lane(name, bars, marks)
-
-
-def thread_lane(recording: Recording, thread: int, names: dict[str, str], until: float) -> Lane:
-    """Return what a thread did: in which call it slept, and when it ran."""
-    begun, ended = summary.lifetime(recording, thread, until)
-    bars = [Bar(RUN, begun, ended)]
-    for event in recording.of(SERVER):
-        start, end = max(event.start, begun), min(event.end, ended)
-        slept = event.thread == thread and not event.spans_others and event.slept > summary.ASLEEP
-        if slept and end > start:
-            bars.append(Bar(kind(event), start, end, said(event, names)))
-    share = summary.ran(recording, thread, begun, ended) / max(ended - begun, 1e-9)
-    title = "main thread" if thread == 0 else f"thread {thread}"
-    return Lane(f"{title}: runs {share:.2%}", bars)
-
-
-def kind(event: Event) -> str:
-    """Return what kind of call it slept in."""
-    if event.call == "sleep":
-        return SLEEP
-    if event.call in WAITS:
-        return MANY
-    return ACCEPT if event.call == "accept" else SEND if "send" in event.call else RECEIVE
-
-
-def said(event: Event, names: dict[str, str]) -> str:
-    """Write a call, the client and the source line."""
-    client = names.get(event.client or "", "")
-    what = " ".join(word for word in (event.call, "" if event.call == "accept" else client) if word)
-    return f"{what}, line {event.line}"
-
-
 def lanes(recording: Recording) -> list[Lane]:
-    """Return the clients' lanes, in the order of their names, and below them the threads'."""
-    clients = recording.clients()
-    names = {client: f"conn{number}" for number, client in enumerate(clients)}
+    """Return the clients' lanes, in the order of their coming, and below them the threads'."""
+    names = {client: f"conn{number}" for number, client in enumerate(recording.clients())}
     until = end(recording)
-    threads = sorted({event.thread for event in recording.of(SERVER)})
     return [
         *(client_lane(recording, client, name) for client, name in names.items()),
-        *(thread_lane(recording, thread, names, until) for thread in threads),
+        *(
+            thread_lane(thread, events, names, until)
+            for thread, events in recording.threads().items()
+        ),
     ]
 
 
 def end(recording: Recording) -> float:
     """Return when the last client was gone."""
     return max(event.end for event in recording.of(CLIENT) if event.client)
+
+
+def client_lane(recording: Recording, client: str, name: str) -> Lane:
+    """Return what a client did: waited for its `*`, was silent, sent, and waited for the answer."""
+    mine = [event for event in recording.of(CLIENT) if event.client == client]
+    came = next(event.start for event in mine if event.call == "connect")
+    heard = [event.end for event in mine if event.call == "recv" and event.result]
+    sent = [event.start for event in mine if event.call == "send"]
+    left = max(event.end for event in mine)
+    if not heard:
+        return Lane(name, [Bar(WAITING, came, left, "never greeted")])
+    greeted, *answers = heard
+    bars = [Bar(WAITING, came, greeted, WAITING), Bar(SILENT, greeted, left)]
+    for start in sent:
+        answered = [at for at in answers if at > start]
+        if answered:
+            bars.append(Bar(ASKING, start, answered[0]))
+    return Lane(name, bars, [("sent", at) for at in sent] + [("answered", at) for at in answers])
+
+
+def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: float) -> Lane:
+    """Return what a thread did: in which call it slept, and when it ran."""
+    begun, ended = summary.lifetime(events, until)
+    bars = [Bar(RUN, begun, ended)]
+    for event in events:
+        start, end = max(event.start, begun), min(event.end, ended)
+        if end > start and event.slept > summary.ASLEEP and not event.spans_others:
+            client = "" if event.call == "accept" else names.get(event.client or "", "")
+            label = f"{event.call} {client}".strip() + f", line {event.line}"
+            bars.append(Bar(kind(event.call), start, end, label))
+    share = summary.ran(events, begun, ended) / max(ended - begun, 1e-9)
+    title = "main thread" if thread == 0 else f"thread {thread}"
+    return Lane(f"{title}: runs {share:.2%}", bars)
+
+
+def kind(call: str) -> str:
+    """Return what kind of call it slept in."""
+    if call in (SLEEP, ACCEPT):
+        return call
+    return MANY if call in WAITS else SEND if "send" in call else RECEIVE
 
 
 def draw(recordings: dict[str, Recording]) -> Any:
@@ -204,38 +193,26 @@ def legend(drawn: dict[str, list[Lane]], least: float) -> Iterator[Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Record the servers one after the other, and draw them."""
-    if not arguments.can_draw("timeline"):
-        return 1
+    arguments.want_matplotlib()
     from lab.show import pictures
 
-    try:
-        steps = [servers.named(word) for word in args.steps]
-        recordings = {
-            step: running.conversation(running.step_command(step), False, args.n, args.pace)
-            for step in steps
-        }
-    except ValueError as error:
-        print(f"python -m lab timeline: {error}", file=sys.stderr)
-        return 2
-    except servers.ServerError as error:
-        print(f"python -m lab timeline: {error}", file=sys.stderr)
-        return 1
+    recordings = {
+        step: running.conversation(running.step_command(step), False, args.n, args.pace)
+        for step in args.steps
+    }
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: arguments.Commands) -> None:
     """Add this command's arguments."""
     parser = commands.add_parser(
         "timeline", help="draw what servers and clients did", description=__doc__
     )
-    add = parser.add_argument
-    add("steps", metavar="STEP", nargs="+", help="as step5_select, step5 or 5")
-    add("-n", type=arguments.positive, default=3, help="clients at once (3)")
-    add("--pace", type=arguments.pace, default=1.0, help="scales their pauses (1.0)")
-    add(
-        "-o",
-        "--out",
+    arguments.add_steps(parser, "+")
+    arguments.add_clients(parser, 3)
+    parser.add_argument(
+        *("-o", "--out"),
         metavar="FILE",
         type=arguments.file,
         required=True,

@@ -29,12 +29,8 @@ def meta(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
 
 def one(event: Event, first: float) -> dict[str, Any]:
     """Return a call as an event, with what is known of it as its arguments."""
-    known = {
-        "client": event.client,
-        "fd": event.fd,
-        "result": event.result,
-        "ready": event.ready,
-        "error": event.error,
+    known = {name: getattr(event, name) for name in ("client", "fd", "result", "ready", "error")}
+    known |= {
         "calls": event.count,
         "where": event.file and f"{event.file}:{event.line} {event.function}",
         "cpu_us": round(event.cpu * 1e6, 1),

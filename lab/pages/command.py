@@ -15,7 +15,7 @@ from functools import partial
 
 from lab.bench import report
 from lab.check import limits
-from lab.check.rungs import CHECKS
+from lab.check.rungs import CHECKS, MATRIX
 from lab.harness.servers import ROOT, STEPS
 from lab.pages import excerpts, outputs
 from lab.show import about, arguments
@@ -47,23 +47,8 @@ PAGES = (
 BLOCK = re.compile(r"(<!-- (?!end)(\w+) ?(.*?) -->\n)(.*?)<!-- end -->", re.DOTALL)
 
 
-def limits_table(_: str) -> str:
-    """Return the matrix of checks and steps, as `python -m lab check --matrix` prints it."""
-    return limits.table([check for check in CHECKS.values() if not check.asked_for])
-
-
-def checks(_: str) -> str:
-    """Return the list of checks."""
-    return limits.titles(list(CHECKS.values()))
-
-
-def bench(name: str) -> str:
-    """Return a table or a sentence of the bench's results."""
-    return report.block(results(), name)
-
-
 def results() -> report.Results:
-    """Return the results that are kept."""
+    """Return the results of the bench that are kept."""
     return report.Results(json.loads((BENCH / "results.json").read_text()))
 
 
@@ -79,9 +64,9 @@ def claims(keys: str) -> str:
 
 
 MAKERS: dict[str, Callable[[str], str]] = {
-    "limits": limits_table,
-    "checks": checks,
-    "bench": bench,
+    "limits": lambda _: limits.table(MATRIX),
+    "checks": lambda _: limits.titles([*CHECKS.values()]),
+    "bench": lambda name: report.block(results(), name),
     "claims": claims,
     "code": excerpts.code,
     "edge": excerpts.edge,
@@ -96,19 +81,13 @@ def made(text: str, anew: bool = False) -> str:
 
     def replaced(match: re.Match[str]) -> str:
         head, name, argument, before = match.groups()
-        is_output = name == "output"
-        now = printed(argument, before, anew) if is_output else MAKERS[name](argument)
+        if name == "output":
+            now = outputs.current(argument, before.rstrip("\n"), anew)
+        else:
+            now = MAKERS[name](argument)
         return f"{head}{now}\n<!-- end -->"
 
     return BLOCK.sub(replaced, text)
-
-
-def printed(name: str, before: str, anew: bool) -> str:
-    """Return what a command prints, or what the page has of it, if that looks the same."""
-    if sys.platform != "linux":
-        return before.rstrip("\n")  # elsewhere some calls have other names
-    same = not anew and outputs.form(outputs.OUTPUTS[name](True)) == outputs.form(before)
-    return before.rstrip("\n") if same else outputs.OUTPUTS[name](False)
 
 
 def unshown() -> Iterator[str]:
@@ -127,27 +106,25 @@ def unshown() -> Iterator[str]:
 def run(args: argparse.Namespace) -> int:
     """Write the pages, or check that they are as they would be written."""
     if args.pictures:
-        if not arguments.can_draw("pages"):
-            return 1
         draw()
-    stale = []
+    wrong = []
     for page in PAGES:
         before = page.read_text()
         after = made(before, args.anew)
-        if after != before:
-            stale.append(
-                f"{page.relative_to(ROOT)} {'is not current' if args.check else 'written'}"
-            )
-            if not args.check:
-                page.write_text(after)
-    nowhere = [f"no page shows {one}" for one in unshown()]
-    for line in stale + nowhere:
+        if after != before and args.check:
+            wrong.append(f"{page.relative_to(ROOT)} is not current")
+        elif after != before:
+            page.write_text(after)
+            print(f"{page.relative_to(ROOT)} written")
+    wrong += [f"no page shows {one}" for one in unshown()]
+    for line in wrong:
         print(line, file=sys.stderr)
-    return 1 if nowhere or (args.check and stale) else 0
+    return 1 if wrong else 0
 
 
 def draw() -> None:
     """Draw the pictures of the bench from its results, and record the timelines."""
+    arguments.want_matplotlib()
     from lab.bench import plots
     from lab.observe import run as running
     from lab.observe import timeline
@@ -159,7 +136,7 @@ def draw() -> None:
         pictures.save(FLOWS / name, partial(timeline.draw, found))
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: arguments.Commands) -> None:
     """Add this command's arguments."""
     parser = commands.add_parser(
         "pages", help="write what the pages show of the program", description=__doc__

@@ -17,24 +17,6 @@ from lab.harness.servers import ROOT, STEPS, Server, start
 from lab.show import about
 
 
-def printed(words: list[str]) -> str:
-    """Run a command of ours to its end; return what it prints.
-
-    If we are interrupted, it is told to end, and not killed: it has servers to end.
-    """
-    command = [sys.executable, *words]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=quiet) as process:
-        try:
-            said, _ = process.communicate()
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return said.decode()
-
-
 @dataclass(frozen=True)
 class Output:
     """A command as a reader types it, and what makes it smaller where only its form matters."""
@@ -44,9 +26,26 @@ class Output:
     of: Callable[[str], str] = str
 
     def __call__(self, quick: bool) -> str:
-        """Run it; return what it prints."""
-        words = self.command.split()[1:] + list(self.smaller if quick else ())
-        return f"```\n{self.of(printed(words)).rstrip()}\n```\n\n{about.line(self.command)}"
+        """Run it to its end; return what it prints.
+
+        If we are interrupted, it is told to end, and not killed: it has servers to end.
+        """
+        words = [sys.executable, *self.command.split()[1:], *(self.smaller if quick else ())]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=quiet) as process:
+            try:
+                said = process.communicate()[0].decode()
+            except BaseException:
+                process.terminate()
+                raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, words)
+        return fenced(self.of(said), self.command)
+
+
+def fenced(text: str, command: str) -> str:
+    """Return what was printed as a page shows it."""
+    return f"```\n{text.rstrip()}\n```\n\n{about.line(command)}"
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,9 @@ class Told:
             self.typed(server, 0.25 if quick else 1.0)
             server.stop()
             where = f"Serving on {server.host}:{server.port}"
-            log = "\n".join(
-                line for line in server.log().splitlines() if "limit raised" not in line
-            )
-        return f"```\n{where}\n{log}\n```\n\n{about.line(f'python {self.step}/server.py')}"
+            log = server.log().splitlines()
+        lines = [where, *(line for line in log if "limit raised" not in line)]
+        return fenced("\n".join(lines), f"python {self.step}/server.py")
 
 
 def two_terminals(server: Server, second: float) -> None:
@@ -110,9 +108,6 @@ OUTPUTS: dict[str, Callable[[bool], str]] = {
     },
     "narrated3": Told(STEPS[2], two_terminals),
     "narrated4": Told(STEPS[3], one_terminal),
-    "scale": Output("python -m lab scale", ("-n", "950")),
-    "edges": Output("python -m lab edges"),
-    "primes": Output("python -m lab primes", ("--seconds", "0.3")),
     "timer": Output(f"python {STEPS[6]}/timer_demo.py", ("--period", "0.05")),
     "timer_offload": Output(f"python {STEPS[6]}/timer_demo.py --offload", ("--period", "0.05")),
 }
@@ -123,3 +118,11 @@ def form(text: str) -> str:
     """Return what does not vary of an output: all but the figures, and how they are aligned."""
     text = re.sub(r"\(`.*?\.\)$", "", text.strip(), flags=re.DOTALL)  # when and where
     return re.sub(r"[ -]*[\d][\d.,]*", " #", re.sub(r" +", " ", text))
+
+
+def current(name: str, before: str, anew: bool) -> str:
+    """Return what a command prints, or what the page has of it, if that looks the same."""
+    if sys.platform != "linux":
+        return before  # elsewhere some calls have other names
+    same = not anew and form(OUTPUTS[name](True)) == form(before)
+    return before if same else OUTPUTS[name](False)

@@ -1,9 +1,57 @@
-"""Arguments of the commands, checked before hours of work go into them."""
+"""Arguments of commands, checked before hours of work go into them."""
 
 import argparse
 import importlib.util
-import sys
+import math
 from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from lab.harness import servers
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class Wrong(Exception):  # noqa: N818, the error is the reader's
+    """What was asked for makes no sense, or cannot be had here; the message says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong: the usage is in `--help`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def add_clients(parser: argparse.ArgumentParser, count: int) -> None:
+    """Add how many clients there are, `count` unless told otherwise, and their pace."""
+    parser.add_argument("-n", type=positive, default=count, help="clients at once (%(default)s)")
+    parser.add_argument("--pace", type=pace, default=1.0, help="scales their pauses (1.0)")
+
+
+def add_steps(parser: argparse.ArgumentParser, number: str) -> None:
+    """Add steps: all of them ("*" of them), or one and more ("+")."""
+    named = "as step5_select, step5 or 5" + " (all seven)" * (number == "*")
+    parser.add_argument("steps", metavar="STEP", nargs=number, type=step, help=named)
+
+
+def step(text: str) -> str:
+    """Parse an argument that names a step."""
+    try:
+        return servers.named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """Parse an argument that is a number of seconds above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return value
 
 
 def port(text: str) -> int:
@@ -46,9 +94,7 @@ def folder(text: str) -> Path:
     return path
 
 
-def can_draw(command: str) -> bool:
-    """Return whether pictures can be drawn here; if not, say what to install."""
-    if importlib.util.find_spec("matplotlib"):
-        return True
-    print(f"python -m lab {command}: wants matplotlib (pip install '.[lab]')", file=sys.stderr)
-    return False
+def want_matplotlib() -> None:
+    """Raise Wrong if pictures cannot be drawn here."""
+    if not importlib.util.find_spec("matplotlib"):
+        raise Wrong("wants matplotlib (pip install '.[lab]')")

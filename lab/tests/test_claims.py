@@ -13,20 +13,10 @@ from typing import Any
 
 import pytest
 
-from lab import edges, primes
-from lab.broken import variants
+from lab.broken import catalogue
 from lab.claims import command, costs, questions, step1, step2, step4, step5, step6, step7
-from lab.claims.claim import (
-    CLAIMS,
-    HOLDS,
-    NOT_HERE,
-    NOT_MEASURED,
-    WITHIN,
-    Claim,
-    Finding,
-    Sizes,
-    started,
-)
+from lab.claims.claim import CLAIMS, HOLDS, NOT_HERE, WITHIN, Finding, started, text
+from lab.claims.command import NOT_CARRIED_OUT, NOT_MEASURED
 from lab.harness.clients import Failed
 from lab.harness.servers import ROOT, STEPS, Server
 from lab.observe import run
@@ -52,7 +42,7 @@ def test_every_claim_has_its_experiment() -> None:
 def test_it_holds_here(key: str) -> None:
     seen = []
     for _ in range(ATTEMPTS):
-        finding = command.carry_out(CLAIMS[key], Sizes(quick=True))
+        finding = command.carried_out(CLAIMS[key], full=False)
         seen.append(finding)
         if finding.verdict != NOT_HERE:
             break
@@ -75,7 +65,12 @@ def command_of(step: int) -> Callable[..., list[str]]:
     return lambda *_: real(STEPS[step - 1])
 
 
-real_lateness, real_latencies = step7.lateness, primes.latencies
+def right(*_: object, **__: object) -> Server:
+    """Start a server that is right, whichever broken one is asked for."""
+    return real_started("right")
+
+
+real_started, real_lateness, real_latencies = catalogue.started, step7.lateness, step7.latencies
 
 OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("A1", step1, "script", lambda pace: 0.1 * pace),
@@ -84,21 +79,27 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("B1", step2, "started", always(1)),
     ("B2", costs, "memory", lambda *_: 400.0),
     ("B3", step2, "started", always(6)),
-    ("B4", variants, "started", always(2)),
+    ("B4", catalogue, "started", always(2)),
     ("D1", step4, "POLLING", STEPS[2]),
+    ("D4", step4, "started", always(5)),
     ("E2", step5, "started", always(6)),
-    ("E4", step5, "SELECT", STEPS[5]),
-    ("F1", step6, "started", always(5)),
+    ("E4", step5, "passed_on", lambda *_: (0.0, 1.0)),
+    ("F1", step6, "served_of", lambda *_: 1020),
+    ("F2", step6, "alone_beside", lambda _, idle: 1e-5 * (1 + idle)),
     ("F3", run, "step_command", command_of(5)),
-    ("F5", edges, "bytes_back", lambda _: edges.BYTES),
+    ("F4", step6, "passed_on", lambda *_: (902.0, 902.0)),
+    ("F5", step6, "bytes_back", lambda _: step6.BYTES),
     ("F6", select, "kqueue", None),
     ("G3", step7, "lateness", lambda period, *_: real_lateness(period)),
-    ("G4", primes, "latencies", lambda _, number: real_latencies("threads", number)),
-    ("Q2", variants, "started", always(5)),
-    ("Q4", variants, "started", always(6)),
-    ("Q6", variants, "started", always(6)),
+    ("G4", step7, "latencies", lambda _, number: real_latencies("threads", number)),
+    ("Q2", catalogue, "started", right),
+    ("Q3", questions, "clients_greeted", lambda _: questions.BURST),
+    ("Q4", catalogue, "started", right),
+    ("Q6", catalogue, "started", right),
+    ("Q11", catalogue, "started", right),
+    ("Q12", catalogue, "started", right),
     ("Q14", questions, "posted", lambda *_: 0.5),
-    ("Q15", variants, "started", always(6)),
+    ("Q15", catalogue, "started", right),
 ]
 """A claim, and what to replace so that it is not true any more: the step it is about by another,
 the wrong server by a right one."""
@@ -110,7 +111,7 @@ def test_it_would_not_hold_otherwise(
 ) -> None:
     monkeypatch.setattr(owner, name, other, raising=False)
     try:
-        finding = CLAIMS[key].measure(Sizes(quick=True))
+        finding = CLAIMS[key](False)
     except Failed:
         return  # it was not answered as it should be, and does not even come to an end
     assert finding.verdict == NOT_HERE, finding
@@ -118,11 +119,11 @@ def test_it_would_not_hold_otherwise(
 
 def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
-    words = ["claims", "C3", "q14", "--quick", "--json", str(file)]
+    words = ["claims", "C3", "q14", "--json", str(file)]
     done = lab(*words)
     assert done.returncode == 0, done.stderr
-    assert CLAIMS["C3"].text in done.stdout
-    assert "`python -m lab claims --quick`, on " in done.stdout
+    assert text(CLAIMS["C3"]) in done.stdout
+    assert "`python -m lab claims`, on " in done.stdout
     kept = json.loads(file.read_text())["claims"]
     assert [(one["key"], one["verdict"]) for one in kept] == [("C3", HOLDS), ("Q14", HOLDS)]
 
@@ -142,36 +143,31 @@ def test_an_unknown_key_is_refused() -> None:
 def test_what_fails_is_said_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(_: Sizes) -> Finding:
+    def fails(_: bool) -> Finding:
         """Nothing."""
         raise Failed("no answer")
 
-    broken = Claim("A1", STEPS[0], fails)
-    monkeypatch.setitem(CLAIMS, "A1", broken)
+    monkeypatch.setitem(CLAIMS, "A1", fails)
     parser = argparse.ArgumentParser()
     command.add_to(parser.add_subparsers())
-    args = parser.parse_args(["claims", "A1", "C3", "--quick"])
+    args = parser.parse_args(["claims", "A1", "C3"])
     assert command.run(args) == 1
     printed = capsys.readouterr().out
-    assert "Failed: no answer\n     could not be carried out" in printed
-    assert CLAIMS["C3"].text in printed
+    assert f"Failed: no answer\n     {NOT_CARRIED_OUT}" in printed
+    assert text(CLAIMS["C3"]) in printed
 
 
 def test_the_kept_results_are_of_all_claims_in_full() -> None:
     kept = json.loads((pages.CLAIMS / "results.json").read_text())
-    assert kept["command"] == "python -m lab claims"
+    assert kept["command"] == "python -m lab claims --full"
     assert [one["key"] for one in kept["claims"]] == KEYS
     assert {one["verdict"] for one in kept["claims"]} == {HOLDS, WITHIN}
     for one in kept["claims"]:
-        assert one["claim"] == CLAIMS[one["key"]].text
+        assert one["claim"] == text(CLAIMS[one["key"]])
 
 
 def test_what_has_a_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="an extra")
-    words = ["claims", "A3", "--quick", "--pictures", str(tmp_path)]
+    words = ["claims", "A3", "--pictures", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "lab", *words], cwd=ROOT, timeout=40, check=True)
     assert "waits for its *" in (tmp_path / "A3.svg").read_text()
-
-
-def test_primes_can_be_told_from_others() -> None:
-    assert primes._is_prime(primes.prime_that_takes(0.01))

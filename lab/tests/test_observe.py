@@ -15,7 +15,7 @@ from lab.harness.clients import clients, expect, settle
 from lab.harness.servers import ROOT, STEPS, ServerError
 from lab.observe import run, summary, timeline, trace
 from lab.observe.record import CLIENT, SERVER, Event, Recording
-from lab.observe.run import NotPython
+from lab.show.arguments import Wrong
 from lab.tests.commands import lab
 
 SEQUENTIAL, THREADS, BLOCKING, POLLING, SELECT, EPOLL, LOOP = STEPS
@@ -257,7 +257,7 @@ def test_a_server_that_dies_is_told_of(tmp_path: Path) -> None:
 
 def test_what_is_not_python_is_refused(tmp_path: Path) -> None:
     for command in (["ls"], ["python"], ["python", "-c", "pass"], ["node", "server.js"]):
-        with pytest.raises(NotPython):
+        with pytest.raises(Wrong):
             run.observed(command, tmp_path)
 
 

@@ -1,0 +1,42 @@
+"""All of them by name (`no_greeting` for `NoGreeting`), and how one is started."""
+
+import re
+import sys
+from collections.abc import Callable
+
+from lab.broken import costs, ending, leaving, many, prompt, steps, talk, together
+from lab.broken.right import Right
+from lab.harness.servers import ROOT, Server
+
+RUNGS = (talk, leaving, together, prompt, costs, many, ending)
+
+
+def _named(kind: type[Right]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def _found(module: object) -> list[type[Right]]:
+    kinds = (one for one in vars(module).values() if isinstance(one, type))
+    return [kind for kind in kinds if issubclass(kind, Right)]
+
+
+KINDS = {_named(kind): kind for rung in RUNGS for kind in _found(rung)}
+
+BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces)]
+
+STEPS = (steps.computes, steps.until_eagain, steps.once_per_edge)
+
+SERVERS: dict[str, Callable[[int], object]] = {
+    **{name: kind.run for name, kind in KINDS.items()},
+    **{step.__name__: step for step in STEPS},
+}
+
+
+def command(name: str) -> list[str]:
+    """Return the command that runs it; `{port}` stands for its port."""
+    return [sys.executable, str(ROOT / "lab" / "broken"), name, "{port}"]
+
+
+def started(name: str, patience: float = 10.0) -> Server:
+    """Run it in a process of its own, for the block that enters this."""
+    return Server(command(name), patience)
