@@ -1,4 +1,4 @@
-"""What `pytest` says last: a sentence for each broken promise, by whom, what was seen, where to read.
+"""What `pytest` says last: which promise is broken, by whom, what was seen, what to read.
 
 A plugin of pytest's, for both suites.
 """
@@ -57,7 +57,7 @@ class Finding:
         ]
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818, it is a verdict
     """A promise is not as it should be. Its words say all: there is no traceback to read."""
 
     def __init__(self, finding: Finding) -> None:

@@ -19,13 +19,11 @@ from typing import Any
 import pytest
 
 from common import descriptors
-from lab import edges
 from lab.check import leaving, talk
 from lab.check.rungs import MATRIX
 from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
-from lab.tests.commands import lab_prints
 from step6_epoll_kqueue import edge_triggered
 from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
@@ -121,35 +119,6 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
 
 
 @pytest.mark.in_turn
-def test_the_cost_of_a_request_grows_with_idle_clients_in_step5_and_not_in_step6() -> None:
-    printed = lab_prints("scale", "-n", "901")
-    rows = [line.split() for line in printed.splitlines()[1:]]
-    found = {(row[0], int(row[1])): [float(cell) for cell in row[3:7]] for row in rows}
-    for (step, idle), (handed, changes, returned, _) in found.items():
-        assert handed == (idle + 2 if step == "step5_select" else 0)
-        assert changes == 0
-        assert returned == 1
-    cpu = {key: cells[3] for key, cells in found.items()}
-    assert cpu["step5_select", 900] > 1.5 * cpu["step5_select", 0]
-    assert cpu["step6_epoll_kqueue", 901] < 3 * cpu["step6_epoll_kqueue", 0]
-    assert cpu["step6_epoll_kqueue", 900] < cpu["step5_select", 900]
-
-
-# What edges lose
-
-
-def test_the_page_shows_what_edges_prints() -> None:
-    printed = lab_prints("edges")
-    if sys.platform == "linux":
-        assert printed.rstrip() in (ROOT / "step6_epoll_kqueue" / "README.md").read_text()
-    (_, back, lost), (_, greeted, ignored) = (
-        line.rsplit(maxsplit=2) for line in printed.splitlines()[1:]
-    )
-    assert (int(back), int(greeted)) == (edges.BYTES, edges.CLIENTS)
-    assert int(lost) < edges.RECV_SIZE
-    assert int(ignored) < edges.CLIENTS / 2
-
-
 # The pollers by themselves
 
 

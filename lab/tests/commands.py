@@ -16,10 +16,3 @@ def lab(*words: str) -> "subprocess.CompletedProcess[str]":
         timeout=50,
         check=False,
     )
-
-
-def lab_prints(*words: str) -> str:
-    """Run a command of the lab to its end, which has to be good; return what it prints."""
-    done = lab(*words)
-    done.check_returncode()
-    return done.stdout

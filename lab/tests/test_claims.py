@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.broken import catalogue
+from lab.check.prompt import BURST
 from lab.claims import command, costs, questions, step1, step2, step4, step5, step6, step7
 from lab.claims.claim import CLAIMS, HOLDS, NOT_HERE, WITHIN, Finding, started, text
 from lab.claims.command import NOT_CARRIED_OUT, NOT_MEASURED
@@ -93,7 +94,7 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("G3", step7, "lateness", lambda period, *_: real_lateness(period)),
     ("G4", step7, "latencies", lambda _, number: real_latencies("threads", number)),
     ("Q2", catalogue, "started", right),
-    ("Q3", questions, "clients_greeted", lambda _: questions.BURST),
+    ("Q3", questions, "clients_greeted", lambda _: BURST),
     ("Q4", catalogue, "started", right),
     ("Q6", catalogue, "started", right),
     ("Q11", catalogue, "started", right),
