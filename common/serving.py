@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from common import descriptors
@@ -179,12 +178,12 @@ def log_disconnected(
     log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
 
 
-@dataclass
 class Visit:
     """How many bytes a client has sent, and how many were sent to it."""
 
-    received: int = 0
-    sent: int = 0
+    def __init__(self) -> None:
+        self.received = 0
+        self.sent = 0
 
 
 @contextlib.contextmanager
