@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lab.check import costs, limits, talk
+from lab.check import costs, limits, many, talk
 from lab.check.rungs import MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
 from lab.harness.servers import ROOT, STEPS, Server
@@ -18,22 +18,23 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
-SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250))
+SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 
 each_step = pytest.mark.parametrize("step", STEPS)
 
 
-def each(checks: Iterable[Check]) -> pytest.MarkDecorator:
-    """Return the decorator that runs a test for each of these checks."""
+def each(checks: Iterable[Check], full: Iterable[str] = ()) -> pytest.MarkDecorator:
+    """Return the decorator that runs a test for each of these; those of rungs in `full` in CI."""
     return pytest.mark.parametrize(
         "check",
         [
             pytest.param(
                 check,
                 id=check.name,
-                marks=[pytest.mark.in_turn] if check.name in COMPARE_TIMES else [],
+                marks=[pytest.mark.in_turn] * (check.name in COMPARE_TIMES)
+                + [pytest.mark.full] * (check.rung in full),
             )
             for check in checks
         ],
@@ -73,6 +74,8 @@ class Lender:
         with self.lock:
             self.closed = True
         for server in self.idle:
+            server.process.terminate()  # so that they end all at once
+        for server in self.idle:
             server.__exit__(None, None, None)
 
 
@@ -89,7 +92,7 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
+    server.patience = 0.5 if expected == FAILED else 20  # for an answer that is not to come
     try:
         verdict = judge(check, server)
         traceback = last_traceback(server.log())

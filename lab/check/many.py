@@ -17,6 +17,9 @@ from lab.harness.clients import (
 )
 from lab.harness.servers import Endpoint
 
+MANY = 1000
+"""Clients that say nothing."""
+
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""
 
@@ -31,9 +34,9 @@ def thousand_idle(server: Endpoint) -> str:
     Either it serves them one at a time (see `silence`), or somewhere there is a smaller limit: on
     threads, on descriptors, or in a table.
     """
-    room_for(1000)
-    with idle_clients(server, 1000) as idle:
-        return answered(server, len(idle), 1000)
+    room_for(MANY)
+    with idle_clients(server, MANY) as idle:
+        return answered(server, len(idle), MANY)
 
 
 @check("step6_epoll_kqueue", alone=True, asked_for=True)
