@@ -55,7 +55,7 @@ def ten_thousand_idle(server: Endpoint) -> str:
 
 def answered(server: Endpoint, idle: int, count: int) -> str:
     """Check that one client is answered beside `count` idle ones, if so many are there."""
-    must(idle == count, f"only {idle:,} of {count:,} clients were greeted in time")
+    must(idle == count, f"only {idle:,} of {count:,} clients were greeted, and kept")
     with greeted(server) as sock:
         sock.sendall(b"^")
         taken = answer_time(sock)
