@@ -9,7 +9,8 @@ import pytest
 
 from lab.check import costs, limits, many, talk
 from lab.check.rungs import MATRIX
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
+from lab.check.suite import FAILED, HELD, NOT_GREETED, NOT_MEASURED, Check, judge
+from lab.harness.clients import exactly
 from lab.harness.servers import ROOT, STEPS, Server
 from tests.summary import BREAKS, KEEPS, Broken, Finding
 
@@ -82,17 +83,33 @@ class Lender:
 LENDER = Lender()
 
 
+GREETS: dict[tuple[str, ...], bool] = {}
+GREETING = threading.Lock()
+
+
+def greets(command: list[str]) -> bool:
+    """Return whether a server sends its `*`: without that nothing else can be seen of it."""
+    with GREETING:
+        if tuple(command) not in GREETS:
+            with Server(command) as server, server.connect(5) as sock:
+                GREETS[tuple(command)] = exactly(sock, 1) == b"*"
+    return GREETS[tuple(command)]
+
+
 def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
     """Run a check on a server of this step; Broken unless the verdict is the declared one.
 
     Another form of its server has a name and a command of its own.
     """
     script = str(ROOT / step / "server.py")
-    server = LENDER.lend(command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())])
+    command = command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())]
+    if check.name != "ack" and not greets(command):
+        pytest.skip(NOT_GREETED)
+    server = LENDER.lend(command)
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else 20  # for an answer that is not to come
+    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
     try:
         verdict = judge(check, server)
         traceback = last_traceback(server.log())

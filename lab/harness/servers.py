@@ -44,7 +44,7 @@ class Endpoint:
 
     ours = False
 
-    def __init__(self, host: str, port: int, patience: float = 20.0) -> None:
+    def __init__(self, host: str, port: int, patience: float = 10.0) -> None:
         self.host = host
         self.port = port
         self.patience = patience
@@ -133,7 +133,7 @@ class Server(Endpoint):
     def __init__(
         self,
         command: Sequence[str],
-        patience: float = 20.0,
+        patience: float = 10.0,
         port: int = 0,
         limit: int = 0,
         taken: int = 0,
@@ -323,7 +323,7 @@ def has_ipv6() -> bool:
     return False
 
 
-def start(step: str, *arguments: str, patience: float = 20.0) -> Server:
+def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
     """Start the server of a step on a free port."""
     script = str(ROOT / step / "server.py")
     return Server([sys.executable, script, "{port}", *arguments], patience)
