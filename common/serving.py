@@ -9,8 +9,9 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from common import descriptors
@@ -139,10 +140,12 @@ def peer_name(address: Any) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say what went wrong: in the system's own words, if it was a system call."""
+    """Say what went wrong: in the system's own words, if it was a system call, or else where."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{type(error).__name__}: {error}"
+    *_, at = traceback.extract_tb(error.__traceback__) or [None]
+    where = f" in {Path(at.filename).name}, line {at.lineno}" if at else ""
+    return f"{type(error).__name__}{where}: {error}"
 
 
 class _Repeats(logging.Filter):
@@ -179,12 +182,12 @@ def log_disconnected(
     log.info("peer %s disconnected%s (%d bytes in, %d bytes out)", peer, why, received, sent)
 
 
-@dataclass
 class Visit:
     """How many bytes a client has sent, and how many were sent to it."""
 
-    received: int = 0
-    sent: int = 0
+    def __init__(self) -> None:
+        self.received = 0
+        self.sent = 0
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from lab.check import costs, limits, talk
+from lab.check import costs, limits, many, talk
 from lab.check.rungs import MATRIX
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
+from lab.check.suite import FAILED, HELD, NOT_GREETED, NOT_MEASURED, Check, judge
+from lab.harness.clients import exactly
 from lab.harness.servers import ROOT, STEPS, Server
 from tests.summary import BREAKS, KEEPS, Broken, Finding
 
@@ -18,22 +19,23 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
-SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250))
+SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 
 each_step = pytest.mark.parametrize("step", STEPS)
 
 
-def each(checks: Iterable[Check]) -> pytest.MarkDecorator:
-    """Return the decorator that runs a test for each of these checks."""
+def each(checks: Iterable[Check], full: Iterable[str] = ()) -> pytest.MarkDecorator:
+    """Return the decorator that runs a test for each of these; those of rungs in `full` in CI."""
     return pytest.mark.parametrize(
         "check",
         [
             pytest.param(
                 check,
                 id=check.name,
-                marks=[pytest.mark.in_turn] if check.name in COMPARE_TIMES else [],
+                marks=[pytest.mark.in_turn] * (check.name in COMPARE_TIMES)
+                + [pytest.mark.full] * (check.rung in full),
             )
             for check in checks
         ],
@@ -73,10 +75,25 @@ class Lender:
         with self.lock:
             self.closed = True
         for server in self.idle:
+            server.process.terminate()  # so that they end all at once
+        for server in self.idle:
             server.__exit__(None, None, None)
 
 
 LENDER = Lender()
+
+
+GREETS: dict[tuple[str, ...], bool] = {}
+GREETING = threading.Lock()
+
+
+def greets(command: list[str]) -> bool:
+    """Return whether a server sends its `*`: without that nothing else can be seen of it."""
+    with GREETING:
+        if tuple(command) not in GREETS:
+            with Server(command) as server, server.connect(5) as sock:
+                GREETS[tuple(command)] = exactly(sock, 1) == b"*"
+    return GREETS[tuple(command)]
 
 
 def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
@@ -85,7 +102,10 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     Another form of its server has a name and a command of its own.
     """
     script = str(ROOT / step / "server.py")
-    server = LENDER.lend(command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())])
+    command = command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())]
+    if check.name != "ack" and not greets(command):
+        pytest.skip(NOT_GREETED)
+    server = LENDER.lend(command)
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED

@@ -108,8 +108,8 @@ def passed_on(step: int, idle: int) -> tuple[float, float]:
     waits = [one for one in recording.of(SERVER, *WAITS) if one.start + recording.zero > start]
     waits = [one for one in waits if one.ready]
     return (
-        statistics.fmean(one.handed or 0 for one in waits),
-        statistics.fmean(len(one.ready or ()) for one in waits),
+        statistics.median(one.handed or 0 for one in waits),
+        statistics.median(len(one.ready or ()) for one in waits),
     )
 
 

@@ -1,6 +1,7 @@
 """What a client does to a server: talk, be slow, leave, come in numbers."""
 
 import contextlib
+import functools
 import random
 import resource
 import select
@@ -37,6 +38,7 @@ def must(holds: bool, otherwise: str) -> None:
         raise Failed(otherwise)
 
 
+@functools.lru_cache(32)  # the same megabytes are sent to one server after the other
 def owed(stream: bytes) -> bytes:
     """Return what a server owes for everything a client sent, without the `*`.
 
@@ -134,6 +136,7 @@ def conversation(server: Endpoint, *pieces: bytes) -> int:
     return len(expected)
 
 
+@functools.lru_cache(128)
 def letters(size: int) -> bytes:
     """Return so many bytes that are like no others, and nothing special inside a frame."""
     table = bytes(ord("a") + byte % 26 for byte in range(256))
@@ -228,11 +231,11 @@ def greeted_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket
 
 @contextlib.contextmanager
 def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
-    """Hold up to `count` clients that were greeted and say nothing: as many as it takes.
+    """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
 
-    It has a second or two for each, and half a minute for all.
+    It has a second or two for each, and half a minute for all, or more if it is given much time.
     """
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + max(30, 6 * server.patience)
     with contextlib.ExitStack() as stack:
         socks: list[socket.socket] = []
         while len(socks) < count and time.monotonic() < deadline:
@@ -243,10 +246,13 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
             if exactly(sock, 1) != b"*":
                 sock.close()
                 break
-            sock.settimeout(server.patience)
             socks.append(sock)
         must(bool(socks), "no client is served")
-        yield socks
+        settle(server)  # it may greet one and close it at once
+        kept = [sock for sock in socks if not ended(sock)]
+        for sock in kept:
+            sock.settimeout(server.patience)
+        yield kept
 
 
 def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:

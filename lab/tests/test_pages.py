@@ -163,9 +163,9 @@ def done(command: list[str]) -> int:
 
 @pytest.mark.parametrize("step", LINEAGE)
 def test_the_page_shows_the_diff_from_its_parent(step: str) -> None:
-    child = f"{step}.py" if "/" in step else f"{step}/server.py"
-    diff = f"diff {LINEAGE[step].parent}/server.py {child}"
-    assert diff in commands(ROOT / child.split("/")[0] / "README.md")
+    name = f"{step}.py" if "/" in step else f"{step}/server.py"
+    diff = f"diff {LINEAGE[step].parent}/server.py {name}"
+    assert diff in commands(ROOT / step.partition("/")[0] / "README.md")
 
 
 def test_every_step_is_in_the_readme() -> None:
