@@ -19,6 +19,9 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
+PATIENCE = 10.0
+"""Seconds that a server has for each answer that it owes."""
+
 SMALLER = ((talk, "LATE", 8), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
@@ -109,7 +112,7 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
+    server.patience = 0.5 if expected == FAILED else PATIENCE  # for what is not to come
     try:
         verdict = judge(check, server)
         traceback = last_traceback(server.log())
