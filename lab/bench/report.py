@@ -8,7 +8,6 @@ from lab.bench import framing, plan, sentences
 from lab.bench.contestants import C_LIBUV, LIMIT, Contestant
 from lab.bench.pairs import PAIRS, SLICE, Side
 from lab.bench.plan import REFERENCE
-from lab.bench.sentences import micro
 from lab.bench.workloads import WORKLOADS
 from lab.show import about
 from lab.show.tables import aligned, markdown
@@ -16,6 +15,11 @@ from lab.show.tables import aligned, markdown
 Table = list[list[str]]
 
 TARGETS = plan.targets([Contestant(C_LIBUV, LIMIT, ())])
+
+
+def micro(seconds: float) -> str:
+    """Write seconds in microseconds."""
+    return f"{seconds * 1e6:,.1f} us"
 
 
 def milli(seconds: float) -> str:
@@ -42,11 +46,11 @@ class Results:
         once = {one["top"][0]: one for one in found}  # a target may have measured it already
         return sorted(once.values(), key=lambda one: float(one["ratio"]))
 
-    def cpu(self, name: str, clients: int) -> float:
-        """Return the CPU seconds of a request of 64 bytes; KeyError if it was not measured."""
+    def ratio(self, name: str, clients: int) -> float:
+        """Return what a request of 64 bytes takes beside step 6; KeyError if not measured."""
         for one in self.against_reference("requests", clients):
             if one["top"][0] == name:
-                return float(one["figures"]["top"]["cpu"])
+                return float(one["ratio"])
         raise KeyError(f"{clients} clients of {name}")
 
 
@@ -151,7 +155,7 @@ def block(results: Results, argument: str) -> str:
     """Return what a page shows under a name; KeyError if there is no such thing."""
     name, _, point = argument.partition(" ")
     if name in sentences.SENTENCES:
-        said = sentences.written(name, results.cpu)
+        said = sentences.written(name, results.ratio)
         return f"{said}\n\n{source(results)}"
     if name in WORKLOADS:
         table = work(results, name, int(point))
