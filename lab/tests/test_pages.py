@@ -103,8 +103,14 @@ def test_the_readme_shows_what_the_contract_asserts() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-        if not target.startswith("https://"):
-            assert (page.parent / target).exists(), target
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.exists(), target
+        headings = re.findall(r"^#+ (.*)", there.read_text(), re.MULTILINE) if anchor else []
+        slugs = [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
+        assert not anchor or anchor in slugs, target
 
 
 def said_in_prose(page: Path) -> list[str]:
