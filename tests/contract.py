@@ -10,8 +10,8 @@ import pytest
 from lab.check import costs, limits, talk
 from lab.check.rungs import MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
-from lab.harness.servers import ROOT, STEPS, Server
-from tests.summary import BREAKS, KEEPS, Broken, Finding
+from lab.harness.servers import ROOT, STEPS, Server, ServerError
+from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
 __tracebackhide__ = True
 
@@ -81,20 +81,39 @@ class Lender:
 LENDER = Lender()
 
 
+BROKEN: set[tuple[str, ...]] = set()
+"""The commands whose servers have broken a promise."""
+
+
 def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
     """Run a check on a server of this step; Broken unless the verdict is the declared one.
 
     Another form of its server has a name and a command of its own.
     """
-    script = str(ROOT / step / "server.py")
-    server = LENDER.lend(command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())])
+    script = f"{step}/server.py"
+    command = command or [
+        sys.executable,
+        str(ROOT / script),
+        "0",
+        *limits.ARGUMENTS.get(step, ()),
+    ]
+    who = f"{step} ({form})" if form else step
+    try:
+        server = LENDER.lend(command)
+    except ServerError as error:
+        words = str(error).partition("its last words:\n")[2] or str(error)
+        alone = f"pytest -k '{form}'" if form else f"python {script}"
+        page = f"{step}/README.md"
+        raise Broken(Finding(who, STARTS_NOT, "start", "", words, page, alone, FIRST)) from None
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
+    # An answer that is not to come is not waited for long, nor is it where others did not come.
+    server.patience = 0.5 if expected == FAILED else 1 if tuple(command) in BROKEN else 10
+    before = len(server.log())
     try:
         verdict = judge(check, server)
-        traceback = last_traceback(server.log())
+        log = server.log()[before:]
     except BaseException:
         server.__exit__(None, None, None)
         raise
@@ -103,20 +122,22 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     else:
         LENDER.take_back(server)
     does, seen = BREAKS, verdict.seen
+    if verdict.outcome == expected and "Traceback" not in log:
+        return
+    if verdict.outcome == NOT_MEASURED and sys.platform != "linux":
+        pytest.skip(seen)  # other systems do not tell as much of a process
+    BROKEN.add(tuple(command))
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS
         seen = f"{seen}; lab/check/limits.py says: {limits.declared(step)[check.name]}"
-    elif traceback:
-        seen += f"; and it logged\n{traceback}" if traceback not in seen else ""
-    elif verdict.outcome == expected:
-        return
-    elif verdict.outcome == NOT_MEASURED and sys.platform != "linux":
-        pytest.skip(seen)  # other systems do not tell as much of a process
+    if (words := last_error(log)) and words not in seen:
+        seen += f"; and it logged\n{words}"
     raise Broken(
         Finding(
-            who=f"{step} ({form})" if form else step,
+            who=who,
             does=does,
-            promise=f"({check.name}): {check.title}",
+            name=check.name,
+            promise=f" ({check.name}): {check.title}",
             seen=seen,
             read=check.read,
             alone=f"pytest -k '{form} and {check.name}'"
@@ -127,8 +148,9 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     )
 
 
-def last_traceback(log: str) -> str:
-    """Return the end of the last traceback in a log: a few frames and the exception."""
+def last_error(log: str) -> str:
+    """Return the end of the last traceback in a log, or the last line that names an exception."""
     _, found, rest = log.rpartition("Traceback (most recent call last):\n")
-    match = re.match(r"((?: .*\n)+)(\S.*)", rest) if found else None
-    return "\n".join([*match[1].splitlines()[-4:], match[2]]) if match else ""
+    if found and (match := re.match(r"((?: .*\n)+)(\S.*)", rest)):
+        return "\n".join([*match[1].splitlines()[-4:], match[2]])
+    return "".join(re.findall(r"^.*\w(?:Error|Exception): .*$", log, re.MULTILINE)[-1:])
