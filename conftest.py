@@ -6,7 +6,7 @@ its outcome is waited for. So it is a plain function with a name, for `-k` and a
 takes only what it is parametrized with; one with a fixture is run as if it had no mark.
 
 A test with the mark `in_turn` compares times, or wants many descriptors: it runs at the end, when
-nothing else does.
+nothing else does. One with the mark `full` runs with `--full` only, as CI does.
 """
 
 import inspect
@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let fixtures stop what they started when pytest itself is told to end."""
     config.addinivalue_line("markers", "aside: run beside others; see conftest.py")
     config.addinivalue_line("markers", "in_turn: run when nothing else does; see conftest.py")
+    config.addinivalue_line("markers", "full: run with --full only")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Where a shell has started pytest in the background it is ignored, and would be so in
     # every process the tests start.
@@ -66,9 +67,13 @@ def order(item: pytest.Item) -> int:
     return 2 if item.get_closest_marker("in_turn") else int(values(item) is not None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put those that wait for an outcome after the others, which run meanwhile."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put those that wait for an outcome after the others, and leave out what is for `--full`."""
     items.sort(key=order)
+    large = [item for item in items if item.get_closest_marker("full")]
+    if large and not config.getoption("full"):
+        items[:] = [item for item in items if item not in large]
+        config.hook.pytest_deselected(items=large)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,9 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from common import descriptors
@@ -138,10 +140,12 @@ def peer_name(address: Any) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say what went wrong: in the system's own words, if it was a system call."""
+    """Say what went wrong: in the system's own words, if it was a system call, or else where."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{type(error).__name__}: {error}"
+    *_, at = traceback.extract_tb(error.__traceback__) or [None]
+    where = f" in {Path(at.filename).name}, line {at.lineno}" if at else ""
+    return f"{type(error).__name__}{where}: {error}"
 
 
 class _Repeats(logging.Filter):

@@ -16,13 +16,18 @@ from lab.pages import command as pages
 from lab.show.arguments import Parser, Wrong
 
 
-def main() -> int:
-    """Run the command that was asked for; return its status."""
-    parser: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    found: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
+    commands = found.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for command in (race, check, observe, timeline, claims, bench, pages):
         command.add_to(commands)
-    args = parser.parse_args()
+    return found
+
+
+def main() -> int:
+    """Run the command that was asked for; return its status."""
+    args = parser().parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 1

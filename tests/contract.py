@@ -1,5 +1,6 @@
 """The contract of a step: every check, with the verdict that is declared for it."""
 
+import contextlib
 import re
 import sys
 import threading
@@ -7,9 +8,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from lab.check import costs, limits, talk
-from lab.check.rungs import MATRIX
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, judge
+from lab.check import limits, many, talk
+from lab.check.rungs import CHECKS
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness.servers import ROOT, STEPS, Server, ServerError
 from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
@@ -18,22 +19,26 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
-SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 500))
+PATIENCE = 10.0
+"""Seconds that a server has for each answer that it owes."""
+
+SMALLER = ((talk, "LATE", 8), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 
 each_step = pytest.mark.parametrize("step", STEPS)
 
 
-def each(checks: Iterable[Check]) -> pytest.MarkDecorator:
-    """Return the decorator that runs a test for each of these checks."""
+def each(checks: Iterable[Check], full: Iterable[str] = ()) -> pytest.MarkDecorator:
+    """Return the decorator that runs a test for each of these; those of rungs in `full` in CI."""
     return pytest.mark.parametrize(
         "check",
         [
             pytest.param(
                 check,
                 id=check.name,
-                marks=[pytest.mark.in_turn] if check.name in COMPARE_TIMES else [],
+                marks=[pytest.mark.in_turn] * (check.name in COMPARE_TIMES)
+                + [pytest.mark.full] * (check.rung in full),
             )
             for check in checks
         ],
@@ -81,8 +86,42 @@ class Lender:
 LENDER = Lender()
 
 
+GREET: set[tuple[str, ...]] = set()
+"""The commands whose servers have sent their `*`: without that nothing else can be seen of one."""
+
 BROKEN: set[tuple[str, ...]] = set()
-"""The commands whose servers have broken a promise."""
+"""The commands whose servers have broken a promise; for others they are given less time."""
+
+
+def declared(check: Check, step: str) -> str:
+    """Return the verdict that is declared for a step."""
+    if step in limits.NOT_MEASURED.get(check.name, ()):
+        return NOT_MEASURED
+    return FAILED if check.name in limits.declared(step) else HELD
+
+
+def tried(check: Check, step: str, command: list[str]) -> tuple[Verdict, str]:
+    """Run a check on a server of this step; return the verdict, and what was logged meanwhile.
+
+    Where none has sent its `*` yet, `ack` comes first, and is the verdict if it fails.
+    """
+    server, key = LENDER.lend(command), tuple(command)
+    before = len(server.log())
+    with contextlib.ExitStack() as stack:
+        stack.push(server)  # which ends it
+        for one in (check,) if key in GREET else (CHECKS["ack"], check):
+            # What is not to come is not waited for.
+            other = 1 if key in BROKEN else PATIENCE
+            server.patience = 0.5 if declared(one, step) == FAILED else other
+            verdict = judge(one, server)
+            if verdict.outcome != HELD:
+                break
+            GREET.add(key)
+        log = server.log()[before:]
+        if verdict.outcome != FAILED:
+            stack.pop_all()
+            LENDER.take_back(server)
+    return verdict, log
 
 
 def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
@@ -90,48 +129,28 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
 
     Another form of its server has a name and a command of its own.
     """
-    script = f"{step}/server.py"
-    command = command or [
-        sys.executable,
-        str(ROOT / script),
-        "0",
-        *limits.ARGUMENTS.get(step, ()),
-    ]
-    who = f"{step} ({form})" if form else step
+    script, who = f"{step}/server.py", f"{step} ({form})" if form else step
+    arguments = limits.ARGUMENTS.get(step, ())
+    command = command or [sys.executable, str(ROOT / script), "0", *arguments]
     try:
-        server = LENDER.lend(command)
+        verdict, log = tried(check, step, command)
     except ServerError as error:
         words = str(error).partition("its last words:\n")[2] or str(error)
-        alone = f"pytest -k '{form}'" if form else f"python {script}"
-        page = f"{step}/README.md"
+        page, alone = f"{step}/README.md", f"pytest -k '{form}'" if form else f"python {script}"
         raise Broken(Finding(who, STARTS_NOT, "start", "", words, page, alone, FIRST)) from None
-    expected = FAILED if check.name in limits.declared(step) else HELD
-    if step in limits.NOT_MEASURED.get(check.name, ()):
-        expected = NOT_MEASURED
-    # An answer that is not to come is not waited for long, nor is it where others did not come.
-    server.patience = 0.5 if expected == FAILED else 1 if tuple(command) in BROKEN else 10
-    before = len(server.log())
-    try:
-        verdict = judge(check, server)
-        log = server.log()[before:]
-    except BaseException:
-        server.__exit__(None, None, None)
-        raise
-    if verdict.outcome == FAILED:
-        server.__exit__(None, None, None)
-    else:
-        LENDER.take_back(server)
-    does, seen = BREAKS, verdict.seen
+    check, expected = verdict.check, declared(verdict.check, step)
     if verdict.outcome == expected and "Traceback" not in log:
         return
     if verdict.outcome == NOT_MEASURED and sys.platform != "linux":
-        pytest.skip(seen)  # other systems do not tell as much of a process
+        pytest.skip(verdict.seen)  # other systems do not tell as much of a process
     BROKEN.add(tuple(command))
+    does, seen = BREAKS, verdict.seen
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS
-        seen = f"{seen}; lab/check/limits.py says: {limits.declared(step)[check.name]}"
+        seen += f"; lab/check/limits.py says: {limits.declared(step)[check.name]}"
     if (words := last_error(log)) and words not in seen:
         seen += f"; and it logged\n{words}"
+    alone = f"python -m lab check {step} --only {check.name}"
     raise Broken(
         Finding(
             who=who,
@@ -140,10 +159,8 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
             promise=f" ({check.name}): {check.title}",
             seen=seen,
             read=check.read,
-            alone=f"pytest -k '{form} and {check.name}'"
-            if form
-            else f"python -m lab check {step} --only {check.name}",
-            rank=MATRIX.index(check) if check in MATRIX else len(MATRIX),
+            alone=f"pytest -k '{form} and {check.name}'" if form else alone,
+            rank=list(CHECKS).index(check.name),
         )
     )
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.check import suite
+from lab.check.rungs import RUNGS
+from lab.harness import clients, servers, talks
 from lab.harness.servers import STEPS
 
 __tracebackhide__ = True
@@ -141,14 +144,13 @@ def pytest_runtest_makereport(
 def not_run(report: pytest.CollectReport) -> Finding:
     """Say why a file of tests could not be imported."""
     lines = report.longreprtext.splitlines()
+    said = [line[1:].strip() for line in lines if line.startswith("E")]
     return Finding(
         who=report.nodeid,
         does=RUNS_NOT,
         name=report.nodeid,
         promise="",
-        seen="\n".join(
-            [line[1:].strip() for line in lines if line.startswith("E")] or lines[-SEEN:]
-        ),
+        seen="\n".join(said or lines),
         read="README.md",
         alone=f"pytest {report.nodeid}",
         rank=FIRST,

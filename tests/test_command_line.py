@@ -38,6 +38,11 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
+def trouble(server: Server) -> list[str]:
+    """Return the lines that the server has logged, but those of a machine that was busy."""
+    return [line for line in server.log().splitlines() if "held everybody up" not in line]
+
+
 def logged(server: Server, text: str) -> str:
     """Wait until the server has logged `text`; return its log."""
     deadline = time.monotonic() + server.patience
@@ -138,7 +143,7 @@ def test_ends_while_it_is_busy(step: str) -> None:
         clients.send_until_stuck(sock, b"^" + b"a" * (32 * clients.MiB))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(servers.END) == 0
-        assert server.log() == ""
+        assert trouble(server) == []
 
 
 @each_step
@@ -210,7 +215,7 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
     with servers.start(step, "--quiet") as server:
         clients.serves(server)
         assert server.stop() == 0
-        assert server.log() == ""
+        assert trouble(server) == []
 
 
 def test_raises_its_limit_on_descriptors_and_says_so() -> None:
@@ -219,7 +224,8 @@ def test_raises_its_limit_on_descriptors_and_says_so() -> None:
         Server([*limited, script("step6_epoll_kqueue"), "0"]) as server,
         clients.clients(server, 100) as socks,
     ):
-        assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 100
+        for sock in socks:
+            clients.expect(sock, b"*")
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -294,7 +300,9 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
             assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
             socks[0].sendall(b"^a$")
             assert clients.exactly(socks[0], 1) == b"b"
-            log = logged(server, f"peer {peers[2]} refused: RuntimeError: can't start new thread\n")
+            log = logged(
+                server, f"peer {peers[2]} refused: RuntimeError in <string>, line 6: can't"
+            )
             assert [f"thread {peer}\n" in log for peer in peers] == [True, True, False]
         logged(server, f"peer {peers[0]} disconnected")
         logged(server, f"peer {peers[1]} disconnected")
@@ -366,7 +374,8 @@ def test_step4_without_an_interval_does_not_sleep(
 def test_step5_closes_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
         with clients.clients(server, 1100) as socks:
-            assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 1100
+            for sock in socks:
+                clients.expect(sock, b"*")
             clients.settle(server)
             closed = sum(map(clients.ended, socks))
             socks[0].setblocking(True)
@@ -374,6 +383,6 @@ def test_step5_closes_whom_select_cannot_watch() -> None:
             assert clients.exactly(socks[0], 1) == b"b", "the others notice"
         clients.serves(server)
         server.stop()
-        said = server.log().count("disconnected: ValueError: filedescriptor out of range")
+        said = server.log().count("disconnected: ValueError in server.py, line ")
     assert closed == said
     assert 70 <= closed <= 90

@@ -23,12 +23,11 @@ def test_contract(step: str, check: Check) -> None:
     contract.as_declared(check, step)
 
 
+@pytest.mark.full
 @pytest.mark.in_turn
 @pytest.mark.timeout(180)
 @each_step
-def test_ten_thousand(step: str, request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("full"):
-        pytest.skip("with --full only")
+def test_ten_thousand(step: str) -> None:
     contract.as_declared(CHECKS["ten_thousand_idle"], step)
 
 

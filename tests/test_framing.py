@@ -107,6 +107,7 @@ def test_a_connection_does_not_share_its_state() -> None:
 HOSTILE = [b"x", b"^", b"$", b"^a", b"^$", b"^a$", b"^a$x", b"^$$", b"^a$$", b"$^^", b"^ab$"]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_time_is_linear_in_the_input(unit: bytes) -> None:
     """Eight times the input may take some eight times as long, not sixty-four."""
@@ -115,9 +116,9 @@ def test_time_is_linear_in_the_input(unit: bytes) -> None:
         stream = unit * (size // len(unit))
         best = float("inf")
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.thread_time()
             Framing().feed(stream)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.thread_time() - start)
         return best
 
     assert seconds(1 << 19) < 30 * seconds(1 << 16)

@@ -48,7 +48,7 @@ if REAL:
 each_form = pytest.mark.parametrize("form", FORMS)
 
 
-@contract.each(MATRIX)
+@contract.each(MATRIX, full=("costs", "many", "ending"))
 @each_form
 def test_contract(form: str, check: Check) -> None:
     contract.as_declared(check, "step6_epoll_kqueue", FORMS[form], form)
@@ -59,7 +59,8 @@ def test_two_hundred_clients(form: str) -> None:
     with Server(FORMS[form]) as server, clients.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
-        assert [clients.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
+        for sock in socks:
+            clients.expect(sock, b"*b")
 
 
 @each_form

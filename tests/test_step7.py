@@ -33,7 +33,7 @@ PLACES = ("inline", "threads", "processes")
 
 def start(script: str, *arguments: str) -> Server:
     """Start one of the programs that serve."""
-    return Server([sys.executable, str(FOLDER / script), "{port}", *arguments])
+    return Server([sys.executable, str(FOLDER / script), "{port}", *arguments], patience=30)
 
 
 def said(server: Server, *pieces: bytes) -> bytes:

@@ -73,17 +73,14 @@ def targets(limit: Iterable[Contestant]) -> list[Target]:
 
 def tables(limit: tuple[Contestant, ...]) -> list[Pair]:
     """Return the pairs of all tables: each who can do the work, and the reference."""
-    many = (*c.STEPS_MANY, *c.PEERS, *limit)
+    many = (*c.STEPS_MANY, c.POLL, *c.PEERS, *limit)
     some = (c.THREADS, c.SELECT, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL, c.STREAMS, c.TRIO, *limit)
-    watched = (c.SELECT, c.POLL, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL)
     return [
         *_rows(REQUESTS, 50, many),
         *_rows(REQUESTS, 1, (c.SEQUENTIAL, c.BLOCKING, *some)),
         *_rows(REQUESTS, 1000, some),
         *_rows(FRAMES, 16 * KiB, some),
         *_rows(FRAMES, MiB, some),
-        *(pair for point in (0, 900) for pair in _rows(IDLE, point, (c.POLLING, *watched))),
-        *(pair for point in (5000, 9000) for pair in _rows(IDLE, point, watched)),
         *_rows(CHURN, 1, (c.SEQUENTIAL, *some)),
     ]
 

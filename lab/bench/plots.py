@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from lab.bench import contestants as c
 from lab.bench.plan import REFERENCE
 from lab.bench.report import Results
-from lab.show.pictures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, save
+from lab.show.pictures import BLUE, GREY, ORANGE, save
 
 COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
 LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}
@@ -19,10 +19,9 @@ KINDS = {one.name: one.kind for one in (*c.STEPS_MANY, *c.PEERS)}
 
 def draw(results: Results, folder: Path) -> list[Path]:
     """Draw all pictures into a folder; return the files."""
-    pictures = {"requests.svg": requests, "idle.svg": idle}
-    for name, picture in pictures.items():
-        save(folder / name, partial(picture, results))
-    return [folder / name for name in pictures]
+    file = folder / "requests.svg"
+    save(file, partial(requests, results))
+    return [file]
 
 
 def requests(results: Results) -> Any:
@@ -44,22 +43,4 @@ def requests(results: Results) -> Any:
     handles = [Patch(color=COLOURS[kind]) for kind in COLOURS if kind in kinds]
     names = [LEGEND[kind] for kind in COLOURS if kind in kinds]
     axes.legend(handles, names, loc="lower right", frameon=False)
-    return picture
-
-
-def idle(results: Results) -> Any:
-    """Draw a line for each server: what a request takes, against how many others are silent."""
-    picture, axes = plt.subplots(figsize=(7.5, 3.6))
-    styles = zip((RED, ORANGE, PINK, BLUE, GREEN, GREY, SKY), "osD^vPX", strict=True)
-    lines: dict[str, list[tuple[int, float]]] = {}
-    for point in sorted({one["top"][2] for one in results.pairs if one["top"][1] == "idle"}):
-        for one in results.against_reference("idle", point):
-            cpu = one["figures"]["top"]["cpu"] * 1e6
-            lines.setdefault(one["top"][0], []).append((point, cpu))
-    for (name, points), (colour, marker) in zip(lines.items(), styles, strict=False):
-        axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=name)
-    axes.set_xlabel("clients that say nothing")
-    axes.set_ylabel("CPU time for a request (us)")
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=9)
     return picture

@@ -57,7 +57,7 @@ def resets(server: Endpoint) -> str:
     return "7 resets, up to 32 MiB unread; a client beside them was served, and one after"
 
 
-@check("step3_blocking")
+@check("step4_nonblocking_polling")
 def vanished(server: Endpoint) -> str:
     """A client that leaves in the middle of a frame leaves nothing behind for the next.
 

@@ -17,6 +17,9 @@ from lab.harness.clients import (
 )
 from lab.harness.servers import Endpoint
 
+MANY = 1000
+"""Clients that say nothing."""
+
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""
 
@@ -31,9 +34,9 @@ def thousand_idle(server: Endpoint) -> str:
     Either it serves them one at a time (see `silence`), or somewhere there is a smaller limit: on
     threads, on descriptors, or in a table.
     """
-    room_for(1000)
-    with idle_clients(server, 1000) as idle:
-        return answered(server, len(idle), 1000)
+    room_for(MANY)
+    with idle_clients(server, MANY) as idle:
+        return answered(server, len(idle), MANY)
 
 
 @check("step6_epoll_kqueue", alone=True, asked_for=True)
@@ -52,7 +55,7 @@ def ten_thousand_idle(server: Endpoint) -> str:
 
 def answered(server: Endpoint, idle: int, count: int) -> str:
     """Check that one client is answered beside `count` idle ones, if so many are there."""
-    must(idle == count, f"only {idle:,} of {count:,} clients were greeted in time")
+    must(idle == count, f"only {idle:,} of {count:,} clients were greeted, and kept")
     with greeted(server) as sock:
         sock.sendall(b"^")
         taken = answer_time(sock)

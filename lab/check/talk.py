@@ -118,7 +118,7 @@ def long_frame(server: Endpoint) -> str:
     return f"1 MiB in {time.monotonic() - start:.2f} s"
 
 
-@check("step3_blocking")
+@check("step4_nonblocking_polling")
 def late_reader(server: Endpoint) -> str:
     """Much data comes back byte for byte to a reader that starts only when nothing moves.
 

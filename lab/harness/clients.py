@@ -233,7 +233,7 @@ def greeted_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket
 
 @contextlib.contextmanager
 def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
-    """Hold up to `count` clients that were greeted and say nothing: as many as it takes.
+    """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
 
     It has a second or two for each, and half a minute for all, or more if it is given much time.
     """
@@ -248,10 +248,13 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
             if exactly(sock, 1) != b"*":
                 sock.close()
                 break
-            sock.settimeout(server.patience)
             socks.append(sock)
         must(bool(socks), "no client is served")
-        yield socks
+        settle(server)  # it may greet one and close it at once
+        kept = [sock for sock in socks if not ended(sock)]
+        for sock in kept:
+            sock.settimeout(server.patience)
+        yield kept
 
 
 def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:

@@ -5,6 +5,9 @@ import sys
 
 from lab.harness.servers import ROOT
 
+FULL = False
+"""Whether pytest was given `--full`."""
+
 
 def lab(*words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of the lab to its end; return its status and what it printed."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.broken import catalogue
 from lab.check import limits, report
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
 from lab.harness import processes, servers
-from lab.harness.servers import ROOT, STEPS, Endpoint, Server, has_ipv6, start
-from lab.tests.test_planted import PLANTED
+from lab.harness.servers import ROOT, STEPS, Endpoint, has_ipv6, start
 
 QUICK = "ack,cuts,ends"
 
@@ -36,6 +36,15 @@ def lab_check(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]
     )
 
 
+def broken(name: str) -> str:
+    """Return the option that starts a broken server."""
+    return f"--cmd={shlex.join(catalogue.command(name))}"
+
+
+BROKEN = shlex.join(catalogue.command("")[:-2])
+"""What starts one, before its name."""
+
+
 def command(*words: str) -> str:
     """Return the option that starts a program of ours."""
     return "--cmd=" + " ".join((sys.executable, *words))
@@ -48,6 +57,7 @@ OUTSIDERS = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", OUTSIDERS)
 def test_honest_outsiders_pass_what_they_can(name: str, tmp_path: Path) -> None:
     script = ROOT / "lab" / "tests" / "outsiders" / f"{name}.py"
@@ -60,8 +70,7 @@ def test_honest_outsiders_pass_what_they_can(name: str, tmp_path: Path) -> None:
 
 
 def test_what_a_learner_reads() -> None:
-    server = command(*PLANTED[1:], "caret_opens_again", "{port}")
-    done = lab_check(server, "--only", "ack,odd_places", "--patience", "0.5")
+    done = lab_check(broken("caret_opens_again"), "--only", "ack,odd_places", "--patience", "0.5")
     assert done.returncode == 1
     assert "\nheld      ack  " in done.stdout
     assert "\nFAILED    odd_places        1 bytes came back, 2 were owed\n" in done.stdout
@@ -73,7 +82,7 @@ def test_what_a_learner_reads() -> None:
 
 def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
     server = tmp_path / "my-server"
-    server.write_text(f"#!/bin/sh\nexec {' '.join(PLANTED)} right $1\n")
+    server.write_text(f"#!/bin/sh\nexec {BROKEN} right $1\n")
     server.chmod(0o755)
     done = lab_check("--cmd", "./my-server {port}", "--only", QUICK, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -82,7 +91,7 @@ def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
 def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
     """The server is a child of the command, and ignores SIGTERM."""
     noted = tmp_path / "pid"
-    script = f"{' '.join(PLANTED)} ignores_sigterm $1 & echo $! > {noted}; wait; sleep 100"
+    script = f"{BROKEN} ignores_sigterm $1 & echo $! > {noted}; wait; sleep 100"
     server = tmp_path / "wrapper"
     server.write_text(f"#!/bin/sh\n{script}\n")
     server.chmod(0o755)
@@ -105,7 +114,7 @@ def gone(pid: int) -> bool:
 
 def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
     server = tmp_path / "wrapper"
-    server.write_text(f"#!/bin/sh\n{' '.join(PLANTED)} $2 $1\nexit\n")
+    server.write_text(f"#!/bin/sh\n{BROKEN} $2 $1\nexit\n")
     server.chmod(0o755)
     for bug, name in (("large_buffers", "idle_memory"), ("leaks_descriptors", "churn")):
         done = lab_check("--cmd", f"{server} {{port}} {bug}", "--only", name)
@@ -132,6 +141,7 @@ def test_a_server_that_does_not_start(program: str, said: str, tmp_path: Path) -
     assert ET.parse(tmp_path / "junit").find("testsuite/testcase/error") is not None
 
 
+@pytest.mark.in_turn
 def test_a_server_that_never_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "START_UP", 0.3)
     with pytest.raises(servers.ServerError, match=r"sleep 60 \d+ does not listen on that port"):
@@ -150,15 +160,15 @@ def test_a_server_that_never_answers() -> None:
 
 
 def test_a_server_that_dies_is_named_with_its_last_words() -> None:
-    done = lab_check(command(*PLANTED[1:], "dies_of_a_reset", "{port}"), "--only", "ack,resets")
+    done = lab_check(broken("dies_of_a_reset"), "--only", "ack,resets")
     assert "it ended with status 1; its last words:\n" in done.stdout
 
 
 def test_a_port_that_is_taken_and_one_that_is_fixed() -> None:
-    with Server([*PLANTED, "right"]) as server:
+    with catalogue.started("right") as server:
         taken = lab_check(command("-c", "pass"), "--port", str(server.port))
     assert f"somebody listens on port {server.port} already" in taken.stdout
-    fixed = command(*PLANTED[1:], "right", str(server.port))
+    fixed = broken("right").replace("{port}", str(server.port))
     free = lab_check(fixed, "--port", str(server.port), "--only", "ack,high_descriptor,restarts")
     assert free.returncode == 0, free.stdout
 
@@ -251,7 +261,7 @@ def test_a_line_and_status_2_for_what_makes_no_sense(words: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
-    arguments = ["check", command(*PLANTED[1:], "no_greeting", "{port}")]
+    arguments = ["check", broken("no_greeting")]
     with subprocess.Popen(
         [sys.executable, "-m", "lab", *arguments, "--patience", "30"],
         cwd=ROOT,

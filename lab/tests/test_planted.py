@@ -1,22 +1,17 @@
 """The tests of the tests: each check fails on a server with its bug, and on no other."""
 
-import json
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from lab.broken.catalogue import BUGS
+from lab.broken import catalogue
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, verdicts
 from lab.harness import servers
-from lab.harness.servers import ROOT, Foreign, Server
+from lab.harness.servers import Foreign
+from lab.tests.commands import FULL
 from tests import checks
+from tests.contract import COMPARE_TIMES
 
 TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"}
 
@@ -88,7 +83,6 @@ OURS = {
 SLOW = {
     "late_reader",
     "resets",
-    "side_by_side",
     "idle_cpu",
     "idle_memory",
     "never_reads",
@@ -98,75 +92,57 @@ SLOW = {
     "high_descriptor",
     "ends",
     "restarts",
+    *COMPARE_TIMES,
 }
-"""Checks that take a third of a second, or a start, and more. They run against the servers
-they have to fail on; with `--full` against all."""
-
-PLANTED = [sys.executable, str(ROOT / "lab" / "broken")]
+"""Checks that take a third of a second, or a start, and more; or the machine. They run against the
+servers they have to fail on; with `--full` against all."""
 
 
-def failures(bug: str, full: bool, folder: Path) -> dict[str, str]:
+def failures(bug: str) -> dict[str, str]:
     """Run the suite against a planted server; return what failed, and what was seen."""
     must, _ = SEEN_BY[bug]
-    names = [one.name for one in MATRIX if full or one.name not in SLOW or one.name == must]
-    words = ["--cmd", shlex.join((*PLANTED, bug, "{port}")), "--only", ",".join(names)]
-    file = folder / bug
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "check", *words, "--patience", "0.5", "--json", str(file)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 1
-    (found,) = json.loads(file.read_text())["servers"]
-    return {one["check"]: one["seen"] for one in found["checks"] if one["outcome"] == FAILED}
+    chosen = [one for one in MATRIX if FULL or one.name not in SLOW or one.name == must]
+    found = verdicts(chosen, partial(Foreign, catalogue.command(bug), 0.5))
+    return {one.check.name: one.seen for one in found if one.outcome == FAILED}
 
 
-@pytest.fixture(scope="module")
-def found(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[dict[str, str]]]]:
-    """What fails on each planted server; two are looked at at a time, since most is waiting."""
-    bugs = [
-        str(item.callspec.params["bug"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_the_bug_is_seen"
-    ]
-    full, folder = request.config.getoption("full"), tmp_path_factory.mktemp("found")
-    with ThreadPoolExecutor(2) as pool:
-        yield {bug: pool.submit(failures, bug, full, folder) for bug in bugs}
-        pool.shutdown(cancel_futures=True)
-
-
-@pytest.mark.parametrize("bug", SEEN_BY)
+@pytest.mark.aside
 @pytest.mark.timeout(300)
-def test_the_bug_is_seen(bug: str, found: dict[str, Future[dict[str, str]]]) -> None:
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=[pytest.mark.in_turn] if FULL or must in COMPARE_TIMES else [])
+        for bug, (must, _) in SEEN_BY.items()
+    ],
+)
+def test_the_bug_is_seen(bug: str) -> None:
     must, may = SEEN_BY[bug]
-    failed = found[bug].result()
+    failed = failures(bug)
     assert must in failed
     assert not failed.keys() - {must} - may, failed
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("bug", OURS)
 def test_a_bug_of_ours_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (checks, servers):
         monkeypatch.setattr(module, "END", 1)
-    with Server([*PLANTED, bug]) as server, pytest.raises(AssertionError):
+    with catalogue.started(bug) as server, pytest.raises(AssertionError):
         OURS[bug](server)
 
 
-def test_a_right_server_passes() -> None:
-    found = list(verdicts(MATRIX, partial(Foreign, [*PLANTED, "right", "{port}"])))
+@pytest.mark.in_turn
+@pytest.mark.parametrize("name", ["right", "in_pieces"])
+def test_a_right_server_passes(name: str) -> None:
+    found = list(verdicts(MATRIX, partial(Foreign, catalogue.command(name))))
     assert [one.check for one in found] == MATRIX
     assert {one.check.name: one.seen for one in found if one.outcome != HELD} == {}
-    with Server([*PLANTED, "right"]) as server:
-        checks.ends_on_sigterm(server)
-    with Server([*PLANTED, "right"]) as server:
-        checks.ends_on_ctrl_c(server)
+    for end in (checks.ends_on_sigterm, checks.ends_on_ctrl_c):
+        with catalogue.started(name) as server:
+            end(server)
 
 
 def test_every_bug_and_every_check_has_its_test() -> None:
-    assert SEEN_BY.keys() | OURS.keys() == set(BUGS)
+    assert SEEN_BY.keys() | OURS.keys() == set(catalogue.BUGS)
     assert {must for must, _ in SEEN_BY.values()} == {check.name for check in MATRIX}
     assert SLOW | {name for _, may in SEEN_BY.values() for name in may} <= CHECKS.keys()

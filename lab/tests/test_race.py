@@ -107,6 +107,7 @@ def test_ctrl_c_leaves_no_process(number: signal.Signals) -> None:
             os.kill(pid, 0)
 
 
+@pytest.mark.in_turn
 def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "step5_select"
     broken.mkdir()
@@ -116,6 +117,7 @@ def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.Monkey
         servers.start("step5_select").__enter__()
 
 
+@pytest.mark.in_turn
 def test_a_wrong_reply_makes_the_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
