@@ -1,5 +1,6 @@
 """The contract of a step: every check, with the verdict that is declared for it."""
 
+import contextlib
 import re
 import sys
 import threading
@@ -8,11 +9,10 @@ from collections.abc import Iterable
 import pytest
 
 from lab.check import limits, many, talk
-from lab.check.rungs import MATRIX
-from lab.check.suite import FAILED, HELD, NOT_GREETED, NOT_MEASURED, Check, judge
-from lab.harness.clients import exactly
-from lab.harness.servers import ROOT, STEPS, Server
-from tests.summary import BREAKS, KEEPS, Broken, Finding
+from lab.check.rungs import CHECKS
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
+from lab.harness.servers import ROOT, STEPS, Server, ServerError
+from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
 __tracebackhide__ = True
 
@@ -86,17 +86,42 @@ class Lender:
 LENDER = Lender()
 
 
-GREETS: dict[tuple[str, ...], bool] = {}
-GREETING = threading.Lock()
+GREET: set[tuple[str, ...]] = set()
+"""The commands whose servers have sent their `*`: without that nothing else can be seen of one."""
+
+BROKEN: set[tuple[str, ...]] = set()
+"""The commands whose servers have broken a promise; for others they are given less time."""
 
 
-def greets(command: list[str]) -> bool:
-    """Return whether a server sends its `*`: without that nothing else can be seen of it."""
-    with GREETING:
-        if tuple(command) not in GREETS:
-            with Server(command) as server, server.connect(5) as sock:
-                GREETS[tuple(command)] = exactly(sock, 1) == b"*"
-    return GREETS[tuple(command)]
+def declared(check: Check, step: str) -> str:
+    """Return the verdict that is declared for a step."""
+    if step in limits.NOT_MEASURED.get(check.name, ()):
+        return NOT_MEASURED
+    return FAILED if check.name in limits.declared(step) else HELD
+
+
+def tried(check: Check, step: str, command: list[str]) -> tuple[Verdict, str]:
+    """Run a check on a server of this step; return the verdict, and what was logged meanwhile.
+
+    Where none has sent its `*` yet, `ack` comes first, and is the verdict if it fails.
+    """
+    server, key = LENDER.lend(command), tuple(command)
+    before = len(server.log())
+    with contextlib.ExitStack() as stack:
+        stack.push(server)  # which ends it
+        for one in (check,) if key in GREET else (CHECKS["ack"], check):
+            # What is not to come is not waited for.
+            other = 1 if key in BROKEN else PATIENCE
+            server.patience = 0.5 if declared(one, step) == FAILED else other
+            verdict = judge(one, server)
+            if verdict.outcome != HELD:
+                break
+            GREET.add(key)
+        log = server.log()[before:]
+        if verdict.outcome != FAILED:
+            stack.pop_all()
+            LENDER.take_back(server)
+    return verdict, log
 
 
 def as_declared(check: Check, step: str, command: list[str] | None = None, form: str = "") -> None:
@@ -104,47 +129,38 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
 
     Another form of its server has a name and a command of its own.
     """
-    script = str(ROOT / step / "server.py")
-    command = command or [sys.executable, script, "0", *limits.ARGUMENTS.get(step, ())]
-    if check.name != "ack" and not greets(command):
-        pytest.skip(NOT_GREETED)
-    server = LENDER.lend(command)
-    expected = FAILED if check.name in limits.declared(step) else HELD
-    if step in limits.NOT_MEASURED.get(check.name, ()):
-        expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else PATIENCE  # for what is not to come
-    before = len(server.log())
+    script, who = f"{step}/server.py", f"{step} ({form})" if form else step
+    arguments = limits.ARGUMENTS.get(step, ())
+    command = command or [sys.executable, str(ROOT / script), "0", *arguments]
     try:
-        verdict = judge(check, server)
-        log = server.log()[before:]
-    except BaseException:
-        server.__exit__(None, None, None)
-        raise
-    if verdict.outcome == FAILED:
-        server.__exit__(None, None, None)
-    else:
-        LENDER.take_back(server)
-    does, seen = BREAKS, verdict.seen
+        verdict, log = tried(check, step, command)
+    except ServerError as error:
+        words = str(error).partition("its last words:\n")[2] or str(error)
+        page, alone = f"{step}/README.md", f"pytest -k '{form}'" if form else f"python {script}"
+        raise Broken(Finding(who, STARTS_NOT, "start", "", words, page, alone, FIRST)) from None
+    check, expected = verdict.check, declared(verdict.check, step)
     if verdict.outcome == expected and "Traceback" not in log:
         return
     if verdict.outcome == NOT_MEASURED and sys.platform != "linux":
-        pytest.skip(seen)  # other systems do not tell as much of a process
+        pytest.skip(verdict.seen)  # other systems do not tell as much of a process
+    BROKEN.add(tuple(command))
+    does, seen = BREAKS, verdict.seen
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS
-        seen = f"{seen}; lab/check/limits.py says: {limits.declared(step)[check.name]}"
+        seen += f"; lab/check/limits.py says: {limits.declared(step)[check.name]}"
     if (words := last_error(log)) and words not in seen:
         seen += f"; and it logged\n{words}"
+    alone = f"python -m lab check {step} --only {check.name}"
     raise Broken(
         Finding(
-            who=f"{step} ({form})" if form else step,
+            who=who,
             does=does,
-            promise=f"({check.name}): {check.title}",
+            name=check.name,
+            promise=f" ({check.name}): {check.title}",
             seen=seen,
             read=check.read,
-            alone=f"pytest -k '{form} and {check.name}'"
-            if form
-            else f"python -m lab check {step} --only {check.name}",
-            rank=MATRIX.index(check) if check in MATRIX else len(MATRIX),
+            alone=f"pytest -k '{form} and {check.name}'" if form else alone,
+            rank=list(CHECKS).index(check.name),
         )
     )
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.check import suite
+from lab.check.rungs import RUNGS
+from lab.harness import clients, servers, talks
 from lab.harness.servers import STEPS
 
 __tracebackhide__ = True
@@ -20,18 +23,24 @@ LINES = 20
 SEEN = 6
 """Lines of what was seen, at most."""
 
+HIDDEN = clients, servers, talks, suite, *RUNGS
+"""Modules whose frames say nothing to a reader."""
+
 BREAKS = "breaks a promise", "break a promise"
 FINDS = "finds a promise broken", "find a promise broken"
-KEEPS = (
-    "is declared to break a promise, and keeps it",
-    "are declared to break a promise, and keep it",
-)
-IMPORT = "cannot be run", "cannot be run"
+KEEPS = "is declared to break a promise and keeps it", "are declared to break a promise and keep it"
+STARTS_NOT = "does not start", "do not start"
+RUNS_NOT = "cannot be run", "cannot be run"
+
+FIRST, LATER, LAST = -1, 1000, 2000
+
+SPEAKING = AssertionError, pytest.fail.Exception, clients.Failed, servers.ServerError
+"""Exceptions whose words need no name before them."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A promise that is not as it should be: who does what, of which promise, and what was seen.
+    """A promise that is not as it should be: who does what, which promise it is, what was seen.
 
     `does` is a verb for one and for several. `read` is a page, `alone` the command that runs
     no more than this. A promise with a lower `rank` is told before others.
@@ -39,21 +48,22 @@ class Finding:
 
     who: str
     does: tuple[str, str]
+    name: str
     promise: str
     seen: str
     read: str
     alone: str
-    rank: int = 1000
+    rank: int = LATER
 
     def lines(self, others: Iterable[str] = ()) -> list[str]:
         """Write it, with `others` of whom the same is to be said."""
         who = list(dict.fromkeys((self.who, *others)))
-        seen = self.seen.splitlines() or [""]
+        first, *seen = [line for line in self.seen.splitlines() if line.strip()] or ["nothing"]
         return [
-            f"{together(who)} {self.does[len(who) > 1]} {self.promise}",
-            f"  seen: {seen[0]}",
-            *(f"    {line.rstrip()}" for line in seen[1:SEEN]),
-            f"  read: {self.read}; alone: {self.alone}",
+            f"{together(who)} {self.does[len(who) > 1]}{self.promise}",
+            f"  seen: {first}",
+            *(f"    {line.rstrip()}" for line in seen[1 - SEEN :]),
+            f"  read: {self.read}; this alone: {self.alone}",
         ]
 
 
@@ -68,7 +78,7 @@ class Broken(AssertionError):  # noqa: N818, it is a verdict
 def together(names: list[str]) -> str:
     """Name them all, or some and how many more."""
     if names == list(STEPS):
-        return "all seven steps"
+        return "All seven steps"
     if len(names) > 3:
         return f"{', '.join(names[:2])} and {len(names) - 2} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
@@ -83,10 +93,13 @@ def step_of(item: pytest.Item) -> str:
 def promise_of(item: pytest.Item) -> str:
     """Return what a test is about: the first paragraph of its docstring, or its name as words."""
     test = item.function if isinstance(item, pytest.Function) else None
-    if doc := inspect.getdoc(test):
-        return " ".join(doc.partition("\n\n")[0].split())
-    words = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
-    return f"{words[:1].upper()}{words[1:]}."
+    words = (inspect.getdoc(test) or "").partition("\n\n")[0].split()
+    return " ".join(words) or f"{name_of(item).replace('_', ' ')}."
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return the name of a test without `test_` and its values."""
+    return item.name.partition("[")[0].removeprefix("test_")
 
 
 def finding_of(item: pytest.Item, error: BaseException) -> Finding:
@@ -94,17 +107,24 @@ def finding_of(item: pytest.Item, error: BaseException) -> Finding:
     if isinstance(error, Broken):
         return error.finding
     step = step_of(item)
-    seen = str(error).strip()
-    if not isinstance(error, AssertionError | pytest.fail.Exception):
-        seen = f"{type(error).__name__}: {seen}"
+    kind = "" if isinstance(error, SPEAKING) else f"{type(error).__name__}: "
     return Finding(
         who=step or item.nodeid.partition("::")[0],
         does=BREAKS if step else FINDS,
-        promise=f"({item.name.partition('[')[0].removeprefix('test_')}): {promise_of(item)}",
-        seen=seen,
+        name=name_of(item),
+        promise=f": {promise_of(item)}",
+        seen=f"{kind}{str(error).strip()}",
         read=f"{step}/README.md" if step else "README.md",
         alone=f"pytest '{item.nodeid}'",
+        # Whoever changes a server makes it differ; what it does says more.
+        rank=LAST if "test_lineage" in item.nodeid else LATER,
     )
+
+
+def pytest_configure() -> None:
+    """Leave the frames of the harness out of tracebacks."""
+    for module in HIDDEN:
+        vars(module)["__tracebackhide__"] = True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -123,14 +143,17 @@ def pytest_runtest_makereport(
 
 def not_run(report: pytest.CollectReport) -> Finding:
     """Say why a file of tests could not be imported."""
+    lines = report.longreprtext.splitlines()
+    said = [line[1:].strip() for line in lines if line.startswith("E")]
     return Finding(
         who=report.nodeid,
-        does=IMPORT,
+        does=RUNS_NOT,
+        name=report.nodeid,
         promise="",
-        seen="\n".join(report.longreprtext.splitlines()[-SEEN:]),
+        seen="\n".join(said or lines),
         read="README.md",
         alone=f"pytest {report.nodeid}",
-        rank=0,
+        rank=FIRST,
     )
 
 
@@ -138,7 +161,7 @@ def told(findings: Iterable[Finding]) -> list[str]:
     """Write the findings: each promise once, the basic ones first, no more than `LINES` lines."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for one in sorted(findings, key=lambda one: one.rank):
-        groups.setdefault((one.does, one.promise), []).append(one)
+        groups.setdefault((one.does, one.name, one.promise), []).append(one)
     lines: list[str] = []
     left = list(groups.values())
     while left:
@@ -149,9 +172,8 @@ def told(findings: Iterable[Finding]) -> list[str]:
         lines += more
         del left[0]
     if left:
-        names = [re.sub(r"^\((\w+)\).*", r"\1", group[0].promise) for group in left]
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        lines.append(f"and {len(left)} more: {some}")
+        names = [group[0].name for group in left]
+        lines.append(f"and {len(left)} more: {', '.join(names[:5])}{', ...' * (len(names) > 5)}")
     return lines
 
 

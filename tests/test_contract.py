@@ -1,5 +1,6 @@
 """The matrix, for all seven servers: what each can do, and what it cannot."""
 
+import socket
 import sys
 
 import pytest
@@ -8,7 +9,7 @@ from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import Check
 from lab.harness import servers
-from lab.harness.clients import busy, clients
+from lab.harness.clients import busy, clients, expect, reset, serves, settle
 from lab.harness.servers import ROOT, Server
 from tests import checks, contract
 from tests.contract import each_step
@@ -36,6 +37,23 @@ def test_end(step: str, end: checks.Check) -> None:
     """A signal ends it at once, whatever its clients are doing, with status 0."""
     with servers.start(step) as server:
         end(server)
+
+
+@each_step
+def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None:
+    """The server itself closes a client's socket, however the client leaves."""
+    command = [sys.executable, "-W", "always::ResourceWarning", str(ROOT / step / "server.py")]
+    with Server([*command, "{port}"]) as server:
+        for said in (b"", b"^abc$"):
+            for leave in (socket.socket.close, reset):
+                with server.connect() as sock:
+                    expect(sock, b"*")
+                    sock.sendall(said)
+                    leave(sock)
+        serves(server)
+        settle(server)
+        log = server.log()
+    assert "ResourceWarning: unclosed" not in log, log
 
 
 @each_step

@@ -11,9 +11,9 @@ from lab.harness.clients import (
     greeted,
     idle_clients,
     must,
-    readable,
     room_for,
     serves,
+    those_ready,
 )
 from lab.harness.servers import Endpoint
 
@@ -85,7 +85,7 @@ def no_descriptors(server: Endpoint) -> str:
     """
     with fresh(server, limit=LIMIT) as own, clients(own, LIMIT + 16) as socks:
         waiting, served = set(socks), []
-        while ready := readable(waiting, 0.3):
+        while ready := those_ready(waiting, 0.3):
             served += greetings(ready)
             waiting.difference_update(ready)
         must(bool(served), "nobody is served")
@@ -95,7 +95,7 @@ def no_descriptors(server: Endpoint) -> str:
         expect(served[0], b"b", b"^a$")
         served.pop().close()  # that makes room for one; the others leave when it has come
         while waiting:
-            ready = readable(waiting, own.patience)
+            ready = those_ready(waiting, own.patience)
             must(bool(ready), f"{len(waiting)} clients were not served when there was room")
             waiting.difference_update(ready)
             for sock in served + greetings(ready):

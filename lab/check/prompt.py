@@ -10,7 +10,7 @@ import threading
 import time
 
 from lab.check.suite import check
-from lab.harness.clients import Failed, exactly, greeted, must
+from lab.harness.clients import Failed, exactly, greeted, must, those_ready
 from lab.harness.servers import Endpoint
 
 # How many may connect at once. Beyond Linux a backlog holds but 128, however long
@@ -87,8 +87,7 @@ def burst(server: Endpoint) -> str:
                 raise Failed(errno.errorcode[code])
             waiting.add(sock)
         while waiting and time.monotonic() - start < 0.9:
-            _, connected, _ = select.select([], waiting, [], 0.1)
-            waiting.difference_update(connected)
+            waiting.difference_update(those_ready(waiting, 0.1, select.POLLOUT))
         taken = time.monotonic() - start
     must(not waiting, f"{len(waiting)} of {BURST} clients were left out for a second or more")
     return f"{BURST} clients in {taken:.2f} s"

@@ -177,11 +177,13 @@ def ready(sock: socket.socket, seconds: float, writing: bool) -> tuple[bool, boo
     return bool(events & ~select.POLLOUT), writing and bool(events & ~select.POLLIN)
 
 
-def readable(socks: Iterable[socket.socket], seconds: float) -> list[socket.socket]:
-    """Wait until some of them have something to be read; return those."""
+def those_ready(
+    socks: Iterable[socket.socket], seconds: float, event: int = select.POLLIN
+) -> list[socket.socket]:
+    """Wait until there is something to read (or another event) at some of them; return those."""
     poll, numbered = select.poll(), {sock.fileno(): sock for sock in socks}
     for number in numbered:
-        poll.register(number, select.POLLIN)
+        poll.register(number, event)
     return [numbered[number] for number, _ in poll.poll(seconds * 1000)]
 
 

@@ -40,7 +40,7 @@ def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
     assert first == f"{who} breaks a promise ({check}): {CHECKS[check].title}"
     assert second.startswith("  seen: ")
     assert seen in second
-    assert last == f"  read: {page}/README.md; alone: pytest -k '{bug} and {check}'"
+    assert last == f"  read: {page}/README.md; this alone: pytest -k '{bug} and {check}'"
 
 
 def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
@@ -49,20 +49,20 @@ def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
         contract.as_declared(CHECKS["silence"], "step1_sequential", command, "right")
     contract.LENDER.close()
     contract.LENDER.closed = False
-    assert "is declared to break a promise, and keeps it (silence)" in str(caught.value)
+    assert "is declared to break a promise and keeps it (silence)" in str(caught.value)
 
 
 def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
     found = [
         summary.Finding(
-            step, summary.BREAKS, f"({name}): It holds.", "nothing", "a page", "alone", rank
+            step, summary.BREAKS, name, ": It holds.", "nothing", "a page", "alone", rank
         )
         for rank, name in enumerate(CHECKS)
         for step in ("step5_select", "step6_epoll_kqueue")
     ]
     lines = summary.told(reversed(found))
     assert len(lines) <= summary.LINES + 1
-    assert lines[0] == "step6_epoll_kqueue and step5_select break a promise (ack): It holds."
+    assert lines[0] == "step6_epoll_kqueue and step5_select break a promise: It holds."
     assert lines[-1].startswith("and 22 more: ")
 
 
@@ -91,7 +91,8 @@ def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
     assert "step5_select breaks a promise (late_reader): Much data comes back byte for byte" in last
     assert "\n  seen: byte " in last
     assert (
-        "\n  read: step4_nonblocking_polling/README.md; alone: python -m lab check step5_" in last
+        "\n  read: step4_nonblocking_polling/README.md; this alone: python -m lab check step5_"
+        in last
     )
     assert "Traceback" not in done.stdout
     assert "lab/harness/" not in done.stdout
