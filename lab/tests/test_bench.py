@@ -107,11 +107,12 @@ def test_every_workload_measures_a_right_server(workload: Workload, point: int) 
     assert found["low"] <= found["high"]
 
 
+@pytest.mark.in_turn
 def test_the_same_server_on_both_sides_takes_the_same() -> None:
     """With room, since the slices are few; the bench itself allows 3 %."""
     side = Side(EPOLL, REQUESTS, 50)
-    found: Any = paired(side, side, 6)
-    assert 0.8 < found["ratio"] < 1.25
+    found: Any = paired(side, side, 8)
+    assert 0.7 < found["ratio"] < 1.4
 
 
 def patched(code: str) -> Contestant:
@@ -134,10 +135,11 @@ Framing.feed = feed
 """
 
 
+@pytest.mark.in_turn
 def test_a_server_that_does_more_takes_more() -> None:
     """Planted: it works each answer out thirty times."""
     found: Any = paired(Side(patched(SLOW), REQUESTS, 50), Side(EPOLL, REQUESTS, 50), 4)
-    assert found["ratio"] > 1.3
+    assert found["ratio"] > 1.4
 
 
 COLD = """
@@ -162,6 +164,7 @@ common.framing.Framing = Counted
 """
 
 
+@pytest.mark.in_turn
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts page faults here")
 def test_the_first_generation_is_measured_by_itself() -> None:
     """Planted: what it does for its first fifty clients takes pages that the kernel has to give."""
