@@ -27,10 +27,12 @@ def run(args: argparse.Namespace) -> int:
         wanted = [target.pair for target in plan.targets(limit)]
         wanted += plan.tables(limit) if args.full else []
         found = measure(possible(list(dict.fromkeys(wanted)), left_out.append), args.pairs)
+    fewer = f" --pairs {args.pairs}" if args.pairs != pairs.PAIRS else ""
     results = report.Results(
         {
-            "command": "python -m lab bench" + " --full" * args.full,
+            "command": "python -m lab bench" + " --full" * args.full + fewer,
             **about.facts(),
+            "turns": args.pairs,
             "left out": left_out,
             "framing": framing.compared(1.0),
             "pairs": found,

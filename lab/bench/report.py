@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.bench import framing, plan, sentences
 from lab.bench.contestants import C_LIBUV, LIMIT, Contestant
-from lab.bench.pairs import PAIRS, SLICE, Side
+from lab.bench.pairs import SLICE, Side
 from lab.bench.plan import REFERENCE
 from lab.bench.workloads import WORKLOADS
 from lab.show import about
@@ -119,8 +119,8 @@ def method(results: Results) -> str:
     """Say how it was measured, on what machine, and what was left out."""
     text = (
         f"Both servers of a pair are there at once, on one core, with the load on another, and take"
-        f" turns of {SLICE:g} s, {PAIRS} each. A ratio is that of the sums of CPU time for each"
-        " answer, and beside it is the middle half of the ratios of single turns. "
+        f" turns of {SLICE:g} s, {results.found['turns']} each. A ratio is that of the sums of CPU"
+        " time for each answer, and beside it is the middle half of the ratios of single turns. "
     )
     lines = textwrap.wrap(text + source(results), 96, break_on_hyphens=False)
     failed = [
