@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ SAID = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One that is closed when the test has ended."""
+    monkeypatch.setattr(contract, "LENDER", own := contract.Lender())
+    yield
+    own.close()
+
+
 @pytest.mark.parametrize(("bug", "check", "seen", "page"), SAID)
 def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
     bug: str, check: str, seen: str, page: str, monkeypatch: pytest.MonkeyPatch
@@ -33,8 +42,6 @@ def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
     with pytest.raises(Broken) as caught:
         command = catalogue.command(bug)
         contract.as_declared(CHECKS[check], "step7_event_loop_threadpool", command, bug)
-    contract.LENDER.close()
-    contract.LENDER.closed = False
     first, second, *_, last = str(caught.value).splitlines()
     who = f"step7_event_loop_threadpool ({bug})"
     assert first == f"{who} breaks a promise ({check}): {CHECKS[check].title}"
@@ -47,8 +54,6 @@ def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
     with pytest.raises(Broken) as caught:
         command = catalogue.command("right")
         contract.as_declared(CHECKS["silence"], "step1_sequential", command, "right")
-    contract.LENDER.close()
-    contract.LENDER.closed = False
     assert "is declared to break a promise and keeps it (silence)" in str(caught.value)
 
 
@@ -97,3 +102,7 @@ def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
     assert "lab/harness/" not in done.stdout
     assert "1 failed, 2 passed" in last
+    _, promise, _, read, *_ = last.splitlines()
+    text = (ROOT / "README.md").read_text()
+    assert f"```\n{promise}\n  seen: " in text, "the README shows it otherwise"
+    assert f"\n{read}\n```" in text, "the README shows it otherwise"
