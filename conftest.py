@@ -47,7 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Where a shell has started pytest in the background it is ignored, and would be so in
     # every process the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    descriptors.raise_limit()  # some checks hold more than a thousand connections
 
 
 def values(item: pytest.Item) -> dict[str, object] | None:
@@ -79,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Begin what runs aside; at the end there is no process of ours, and no thread."""
-    limit, _ = descriptors.raise_limit()
+    _, limit = descriptors.raise_limit()  # some checks hold more than a thousand connections
     pool = ThreadPoolExecutor(max(1, min(WORKERS, limit // CONNECTIONS)))
     begun = []
     for item in request.session.items:

@@ -3,16 +3,14 @@
 Both are measured in one run with the real client, its pauses scaled down.
 """
 
-import asyncio
 import sys
-import time
 
 import pytest
 
-import simple_client
 from lab.check import limits
 from lab.harness import servers
 from lab.harness.servers import ROOT, Server
+from lab.harness.talks import elapsed
 
 pytestmark = pytest.mark.in_turn
 
@@ -22,15 +20,7 @@ PACE = 0.06
 
 def ratio(server: Server) -> float:
     """Return how many times as long `COUNT` clients at once take as one."""
-    return elapsed(server, COUNT) / elapsed(server, 1)
-
-
-def elapsed(server: Server, count: int) -> float:
-    """Return the time in seconds that `count` conversations at once take."""
-    start = time.perf_counter()
-    done = asyncio.run(simple_client.run(server.host, server.port, count, PACE))
-    assert simple_client.problems(done) == []
-    return time.perf_counter() - start
+    return elapsed(server, COUNT, PACE) / elapsed(server, 1, PACE)
 
 
 def one_after_the_other(found: float) -> bool:
@@ -63,4 +53,4 @@ def test_step4_waits_for_its_interval() -> None:
         servers.start("step4_nonblocking_polling", "--interval", "0.01") as often,
         servers.start("step4_nonblocking_polling", "--interval", "0.2") as seldom,
     ):
-        assert elapsed(seldom, 1) > 1.5 * elapsed(often, 1)
+        assert elapsed(seldom, 1, PACE) > 1.5 * elapsed(often, 1, PACE)

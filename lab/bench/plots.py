@@ -13,11 +13,7 @@ from lab.show.pictures import BLUE, GREY, ORANGE, save
 
 COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
 LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}
-
-
-def kind_of(name: str) -> str:
-    """Return the kind of a contestant, by its name."""
-    return c.OURS if name.startswith("step") else c.LIMIT if name.startswith("C ") else c.PEER
+KINDS = {one.name: one.kind for one in (*c.STEPS_MANY, c.POLL, *c.PEERS)}
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -31,7 +27,7 @@ def requests(results: Results) -> Any:
     """Draw a bar for each server: what a request takes, beside step 6, the least first."""
     found = results.against_reference("requests", 50)[::-1]
     picture, axes = plt.subplots(figsize=(7.5, 0.9 + 0.27 * len(found)))
-    kinds = [kind_of(one["top"][0]) for one in found]
+    kinds = [KINDS.get(one["top"][0], c.LIMIT) for one in found]
     for row, (one, kind) in enumerate(zip(found, kinds, strict=True)):
         axes.barh(row, one["ratio"], color=COLOURS[kind], height=0.7)
         spread = [[max(0, one["ratio"] - one["low"])], [max(0, one["high"] - one["ratio"])]]

@@ -5,8 +5,7 @@ import statistics
 import time
 
 from lab.bench.contestants import Contestant
-from lab.bench.load import Crowd
-from lab.bench.workloads import frame
+from lab.bench.workloads import crowd, frame
 from lab.harness.clients import busy, expect, greeted_clients
 
 
@@ -23,13 +22,11 @@ def memory(contestant: Contestant, count: int) -> float:
 def request(contestant: Contestant, idle: int, talking: int = 50, seconds: float = 0.5) -> float:
     """Return the seconds of CPU time that a request of 64 bytes takes beside `idle` clients."""
     with contestant.start() as server, greeted_clients(server, idle):
-        with greeted_clients(server, talking) as socks:
-            crowd = Crowd(socks, *frame(64))
-            crowd.talk(0.1)
+        with crowd(server, talking, 64) as talk:
+            talk(0.1)
             before = server.cpu_seconds()
-            answers = crowd.talk(seconds).answers
+            answers = talk(seconds).answers
             used = server.cpu_seconds() - before
-            crowd.close()
         server.stop()
     return used / answers
 

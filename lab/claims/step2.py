@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.bench import contestants
-from lab.bench.load import Crowd
-from lab.bench.workloads import frame
+from lab.bench.workloads import crowd
 from lab.broken import catalogue
 from lab.check.prompt import answer_time
 from lab.claims import costs
@@ -53,11 +52,9 @@ def threads_cost(full: bool) -> Finding:
 
 def context_switches(step: int, count: int) -> float:
     """Return the server's context switches for each request, with so many clients that talk."""
-    with started(step) as server, greeted_clients(server, count) as socks:
-        crowd = Crowd(socks, *frame(64))
+    with started(step) as server, crowd(server, count, 64) as talk:
         before = switches_of(server)
-        traffic = crowd.talk(0.5)
-        crowd.close()
+        traffic = talk(0.5)
         return (switches_of(server) - before) / traffic.answers
 
 
