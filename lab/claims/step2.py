@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.bench import contestants
-from lab.bench.load import Crowd
-from lab.bench.workloads import frame
+from lab.bench.workloads import crowd
 from lab.broken import catalogue
 from lab.check.prompt import answer_time
 from lab.claims import costs
@@ -40,25 +39,21 @@ def threads_cost(full: bool) -> Finding:
         for step in (contestants.THREADS, contestants.EPOLL)
     }
     (many, threads), (_, loop) = (of_all[-1] for of_all in memory.values())
-    switches = [context_switches(step, 50) for step in (2, 6)]
+    here, there = (context_switches(step, 50) for step in (2, 6))
     measured = (
-        f"{many:,.0f} silent clients take {threads:.0f} MiB here and {loop:.1f} MiB in step 6; with"
-        f" 50 that talk there are {switches[0]:.2f} context switches a request, and"
-        f" {switches[1]:.2f}"
+        f"{many:,.0f} silent clients take {threads:.0f} MiB, in step 6 {loop:.1f} MiB; a request"
+        f" beside 49 others {here:.2f} context switches, in step 6 {there:.2f}"
     )
-    curves = (Curves("silent clients", "memory for them (MiB)", memory),)
-    more = threads > 10 * loop and switches[0] > 3 * switches[1]
-    return found(more, measured, curves=curves)
+    curves = [Curves("silent clients", "memory for them (MiB)", memory)]
+    return found(threads > 10 * loop and here > 3 * there, measured, curves=curves)
 
 
 def context_switches(step: int, count: int) -> float:
     """Return the server's context switches for each request, with so many clients that talk."""
-    with started(step) as server, greeted_clients(server, count) as socks:
-        crowd = Crowd(socks, *frame(64))
+    with started(step) as server, crowd(server, count, 64) as talk:
         before = switches_of(server)
-        traffic = crowd.talk(0.5)
-        crowd.close()
-        return (switches_of(server) - before) / traffic.answers
+        answers = talk(0.5).answers
+        return (switches_of(server) - before) / answers
 
 
 def switches_of(server: Server) -> int:
@@ -98,10 +93,8 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
         calls = [*(partial(computed, sock) for sock in heavy), partial(answer_time, light)]
         *four, beside = at_once(calls)
     ratio = max(four) / alone
-    measured = (
-        f"four at once take {ratio:.1f} times as long as one; an echo beside them"
-        f" {beside * 1e3:.1f} ms, where it was {quiet * 1e3:.2f} ms"
-    )
+    echo = f"{beside * 1e3:.1f} ms, without them {quiet * 1e3:.2f} ms"
+    measured = f"four at once take {ratio:.1f} times as long as one; an echo beside them {echo}"
     return found(ratio > 3 and beside > 5 * quiet, measured)
 
 
