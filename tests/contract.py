@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lab.check import costs, limits, many, talk
+from lab.check import limits, many, talk
 from lab.check.rungs import MATRIX
 from lab.check.suite import FAILED, HELD, NOT_GREETED, NOT_MEASURED, Check, judge
 from lab.harness.clients import exactly
@@ -19,7 +19,7 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
-SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 250), (many, "MANY", 250))
+SMALLER = ((talk, "LATE", 8), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 

@@ -224,7 +224,8 @@ def test_raises_its_limit_on_descriptors_and_says_so() -> None:
         Server([*limited, script("step6_epoll_kqueue"), "0"]) as server,
         clients.clients(server, 100) as socks,
     ):
-        assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 100
+        for sock in socks:
+            clients.expect(sock, b"*")
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -373,7 +374,8 @@ def test_step4_without_an_interval_does_not_sleep(
 def test_step5_closes_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
         with clients.clients(server, 1100) as socks:
-            assert [clients.exactly(sock, 1) for sock in socks] == [b"*"] * 1100
+            for sock in socks:
+                clients.expect(sock, b"*")
             clients.settle(server)
             closed = sum(map(clients.ended, socks))
             socks[0].setblocking(True)

@@ -59,7 +59,8 @@ def test_two_hundred_clients(form: str) -> None:
     with Server(FORMS[form]) as server, clients.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
-        assert [clients.exactly(sock, 2) for sock in socks] == [b"*b"] * 200
+        for sock in socks:
+            clients.expect(sock, b"*b")
 
 
 @each_form

@@ -9,6 +9,8 @@ from lab.harness.clients import owed
 
 SIZE = 64 * KiB
 LONG, TINY, GARBAGE, SINGLE = "one long frame", "4-byte frames", "garbage", "single bytes"
+LOOP = owed.__wrapped__  # `owed` itself remembers what it was asked
+
 HOSTILE = ("^$^$a^", "$$^a")
 """The slowest beside the loop, of all patterns of up to six of the bytes `^`, `$` and `a`."""
 
@@ -31,7 +33,7 @@ def compared(seconds: float) -> dict[str, tuple[float, float]]:
     for name, packets in INPUTS.items():
         sums = [[0.0, 0.0], [0.0, 0.0]]
         for turn in range(20):
-            feed = (Framing().feed, owed)[turn % 2]
+            feed = (Framing().feed, LOOP)[turn % 2]
             size, taken = bytes_taken(feed, packets, seconds / 20)
             sums[turn % 2][0] += size
             sums[turn % 2][1] += taken

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import resource
 import shutil
 import sys
@@ -15,7 +16,7 @@ from lab.bench import command, contestants, framing, pairs, plan, report, senten
 from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, PROTOCOL, Contestant
 from lab.bench.pairs import Side, paired
 from lab.bench.report import Results
-from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, MiB, Workload
+from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, KiB, MiB, Workload
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, verdicts
 from lab.harness.servers import ROOT, Server
@@ -170,6 +171,28 @@ def test_the_first_generation_is_measured_by_itself() -> None:
     assert patched_figures["cold"] > 1.2 * patched_figures["cpu"]
 
 
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's malloc")
+
+
+@GLIBC
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("learns", [True, False])
+def test_asyncio_is_cold_until_a_client_has_left(
+    learns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless malloc is told what it has to ask the kernel for, and so learns no more."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    if not learns:
+        monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(128 * KiB))
+    with PROTOCOL.start():
+        pass  # its modules are compiled now
+    found: Any = paired(Side(PROTOCOL, REQUESTS, 3), Side(EPOLL, REQUESTS, 3), 1)
+    asyncio, step6 = (found["figures"][side] for side in ("top", "bottom"))
+    assert asyncio["cold_faults"] > 1.5
+    assert (asyncio["faults"] < 0.5) == learns
+    assert step6["cold_faults"] < 0.5
+
+
 # Who takes part
 
 
@@ -265,7 +288,7 @@ def test_rows_are_sorted_and_carry_their_spread() -> None:
 def test_who_is_cold_at_first_is_shown_beside_itself() -> None:
     found = results(
         row(Side(PROTOCOL, REQUESTS, 50), 1.5, cold=5e-5, cold_faults=2.0),
-        row(Side(EPOLL, REQUESTS, 50), 1.0),
+        row(Side(EPOLL, REQUESTS, 50), 1.0, cold=5e-5),  # a slow moment
     )
     assert report.cold(found)[1:] == [[PROTOCOL.name, "50.0 us", "2.00", "15.0 us", "0.00"]]
 
