@@ -107,7 +107,7 @@ def passed_on(step: int, idle: int) -> tuple[float, float]:
         recording = session.recording()
     waits = [one for one in recording.of(SERVER, *WAITS) if one.start + recording.zero > start]
     handed, ready = zip(*((one.handed, len(one.ready)) for one in waits if one.ready), strict=True)
-    return statistics.fmean(handed), statistics.fmean(ready)
+    return statistics.median(handed), statistics.median(ready)
 
 
 @claim("E5")
