@@ -5,7 +5,7 @@ import socket
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
 from lab.harness.clients import (
-    busy,
+    at_rest,
     clients,
     expect,
     greeted,
@@ -84,12 +84,13 @@ def no_descriptors(server: Endpoint) -> str:
     socket still ready. Stop waiting for it for a moment, then try again; close nobody.
     """
     with fresh(server, limit=LIMIT) as own, clients(own, LIMIT + 16) as socks:
-        waiting, served = set(socks), []
-        while ready := readable(waiting, 0.3):
+        waiting = set(socks)
+        served: list[socket.socket] = []
+        while ready := readable(waiting, 0.3 if served else own.patience):
             served += greetings(ready)
             waiting.difference_update(ready)
         must(bool(served), "nobody is served")
-        first, share = len(served), busy(own, 0.5)
+        first, share = len(served), at_rest(own, SPINS)
         must(share < SPINS, f"it uses {share:.0%} of a core while it has no descriptors")
         served[0].sendall(b"^a$")
         expect(served[0], b"b", b"^a$")

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.claims.claim import Curves, Finding, claim, found, recorded
-from lab.harness.clients import clients, exactly, expect, ready, to_the_end
+from lab.harness.clients import clients, exactly, expect, readable, to_the_end
 from lab.harness.servers import ROOT, STEPS, Server
 from lab.harness.talks import at_once
 from lab.observe.record import SERVER
@@ -154,7 +154,7 @@ def latencies(place: str, number: int) -> list[tuple[float, float]]:
         start = time.perf_counter()
         worker.sendall(b"%d\n" % number)
         found = []
-        while not ready(worker, PAUSE, writing=False)[0]:
+        while not readable([worker], PAUSE):
             took = asked(other, b"7\n", b"prime\n")
             found.append((time.perf_counter() - start, took * 1e3))
         expect(worker, b"composite\n")
