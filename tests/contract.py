@@ -19,6 +19,9 @@ __tracebackhide__ = True
 COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 """Checks that have to have the machine to themselves."""
 
+PATIENCE = 10.0
+"""Seconds that a server has for each answer that it owes."""
+
 SMALLER = ((talk, "LATE", 8), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
@@ -109,10 +112,11 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     expected = FAILED if check.name in limits.declared(step) else HELD
     if step in limits.NOT_MEASURED.get(check.name, ()):
         expected = NOT_MEASURED
-    server.patience = 0.5 if expected == FAILED else 10  # for an answer that is not to come
+    server.patience = 0.5 if expected == FAILED else PATIENCE  # for what is not to come
+    before = len(server.log())
     try:
         verdict = judge(check, server)
-        traceback = last_traceback(server.log())
+        log = server.log()[before:]
     except BaseException:
         server.__exit__(None, None, None)
         raise
@@ -121,15 +125,15 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     else:
         LENDER.take_back(server)
     does, seen = BREAKS, verdict.seen
+    if verdict.outcome == expected and "Traceback" not in log:
+        return
+    if verdict.outcome == NOT_MEASURED and sys.platform != "linux":
+        pytest.skip(seen)  # other systems do not tell as much of a process
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS
         seen = f"{seen}; lab/check/limits.py says: {limits.declared(step)[check.name]}"
-    elif traceback:
-        seen += f"; and it logged\n{traceback}" if traceback not in seen else ""
-    elif verdict.outcome == expected:
-        return
-    elif verdict.outcome == NOT_MEASURED and sys.platform != "linux":
-        pytest.skip(seen)  # other systems do not tell as much of a process
+    if (words := last_error(log)) and words not in seen:
+        seen += f"; and it logged\n{words}"
     raise Broken(
         Finding(
             who=f"{step} ({form})" if form else step,
@@ -145,8 +149,9 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     )
 
 
-def last_traceback(log: str) -> str:
-    """Return the end of the last traceback in a log: a few frames and the exception."""
+def last_error(log: str) -> str:
+    """Return the end of the last traceback in a log, or the last line that names an exception."""
     _, found, rest = log.rpartition("Traceback (most recent call last):\n")
-    match = re.match(r"((?: .*\n)+)(\S.*)", rest) if found else None
-    return "\n".join([*match[1].splitlines()[-4:], match[2]]) if match else ""
+    if found and (match := re.match(r"((?: .*\n)+)(\S.*)", rest)):
+        return "\n".join([*match[1].splitlines()[-4:], match[2]])
+    return "".join(re.findall(r"^.*\w(?:Error|Exception)\b.*: .*$", log, re.MULTILINE)[-1:])

@@ -1,0 +1,98 @@
+"""What a reader is told who has broken something: on planted servers, and in a run as a whole."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.broken import catalogue
+from lab.check.rungs import CHECKS
+from lab.harness.servers import ROOT
+from tests import contract, summary
+from tests.summary import Broken
+
+SAID = [
+    ("echoes_unchanged", "ack", "got 'a' for '^a$', owed 'b'", "step1_sequential"),
+    ("forgets_the_frame", "cuts", ", owed ", "step1_sequential"),
+    ("careless_send", "late_reader", " is wrong: ", "step4_nonblocking_polling"),
+    ("never_closes", "half_close", "not closed after '*bcd'", "step1_sequential"),
+    ("answers_the_last_speaker", "drip", ", owed ", "step4_nonblocking_polling"),
+    ("dies_of_a_reset", "resets", "it ended with status 1", "step1_sequential"),
+    ("always_watches_for_writing", "idle_cpu", " of a core, ", "step4_nonblocking_polling"),
+    ("leaks_descriptors", "churn", " descriptors, ", "step5_select"),
+]
+
+
+@pytest.mark.parametrize(("bug", "check", "seen", "page"), SAID)
+def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
+    bug: str, check: str, seen: str, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "PATIENCE", 1)
+    with pytest.raises(Broken) as caught:
+        command = catalogue.command(bug)
+        contract.as_declared(CHECKS[check], "step7_event_loop_threadpool", command, bug)
+    contract.LENDER.close()
+    contract.LENDER.closed = False
+    first, second, *_, last = str(caught.value).splitlines()
+    who = f"step7_event_loop_threadpool ({bug})"
+    assert first == f"{who} breaks a promise ({check}): {CHECKS[check].title}"
+    assert second.startswith("  seen: ")
+    assert seen in second
+    assert last == f"  read: {page}/README.md; alone: pytest -k '{bug} and {check}'"
+
+
+def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
+    with pytest.raises(Broken) as caught:
+        command = catalogue.command("right")
+        contract.as_declared(CHECKS["silence"], "step1_sequential", command, "right")
+    contract.LENDER.close()
+    contract.LENDER.closed = False
+    assert "is declared to break a promise, and keeps it (silence)" in str(caught.value)
+
+
+def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
+    found = [
+        summary.Finding(
+            step, summary.BREAKS, f"({name}): It holds.", "nothing", "a page", "alone", rank
+        )
+        for rank, name in enumerate(CHECKS)
+        for step in ("step5_select", "step6_epoll_kqueue")
+    ]
+    lines = summary.told(reversed(found))
+    assert len(lines) <= summary.LINES + 1
+    assert lines[0] == "step6_epoll_kqueue and step5_select break a promise (ack): It holds."
+    assert lines[-1].startswith("and 22 more: ")
+
+
+@pytest.mark.timeout(120)
+def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
+    """`write` of step 5 takes it that `send` has sent everything."""
+    copy = tmp_path / "copy"
+    left = shutil.ignore_patterns(".*", "docs", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=left)
+    file = copy / "step5_select" / "server.py"
+    text = file.read_text()
+    broken = text.replace("client.unsent = client.unsent[sent:]", 'client.unsent = b""')
+    assert broken != text
+    file.write_text(broken)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-k", "step5_select and (late_reader or cuts or ack)"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    *_, last = done.stdout.partition("what is broken ")
+    assert "step5_select breaks a promise (late_reader): Much data comes back byte for byte" in last
+    assert "\n  seen: byte " in last
+    assert (
+        "\n  read: step4_nonblocking_polling/README.md; alone: python -m lab check step5_" in last
+    )
+    assert "Traceback" not in done.stdout
+    assert "lab/harness/" not in done.stdout
+    assert "1 failed, 2 passed" in last
