@@ -25,7 +25,7 @@ def request(contestant: Contestant, idle: int, talking: int = BUSY, seconds: flo
         with crowd(server, talking, 64) as talk:
             talk(0.1)
             before = server.cpu_seconds()
-            answers = talk(seconds).answers
+            answers = talk(seconds)
             used = server.cpu_seconds() - before
         server.stop()
     return used / answers * 1e6
