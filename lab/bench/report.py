@@ -28,6 +28,7 @@ class Results:
     def __init__(self, found: dict[str, Any]) -> None:
         self.found = found
         self.pairs = [one for one in found["pairs"] if "failed" not in one]
+        self.source = about.line(found["command"], found)
 
     def pair(self, top: Side, bottom: Side) -> dict[str, Any] | None:
         """Return what was found for two sides, if it was."""
@@ -116,18 +117,13 @@ def method(results: Results) -> str:
         f" turns of {SLICE:g} s, {results.found['turns']} each. A ratio is that of the sums of CPU"
         " time for each answer, and beside it is the middle half of the ratios of single turns. "
     )
-    lines = textwrap.wrap(text + source(results), 96, break_on_hyphens=False)
+    lines = textwrap.wrap(text + results.source, 96, break_on_hyphens=False)
     failed = [
         f"left out: {' '.join(map(str, one['top']))} ({one['failed']})"
         for one in results.found["pairs"]
         if "failed" in one
     ]
     return "\n".join([*lines, *results.found["left out"], *failed])
-
-
-def source(results: Results) -> str:
-    """Say by which command, on what machine and when it was measured."""
-    return about.line(results.found["command"], results.found)
 
 
 def text(results: Results) -> str:
@@ -150,7 +146,7 @@ def block(results: Results, argument: str) -> str:
     name, _, point = argument.partition(" ")
     if name in sentences.SENTENCES:
         said = sentences.written(name, results.ratio)
-        return f"{said}\n\n{source(results)}"
+        return f"{said}\n\n{results.source}"
     if name in WORKLOADS:
         table = work(results, name, int(point))
         if len(table) == 1:

@@ -130,7 +130,7 @@ def draw() -> None:
     from lab.observe import timeline
     from lab.show import pictures
 
-    plots.draw(results(), BENCH)
+    pictures.save(BENCH / "requests.svg", partial(plots.requests, results()))
     for name, steps in DRAWN.items():
         found = {step: running.conversation(running.step_command(step)) for step in steps}
         pictures.save(FLOWS / name, partial(timeline.draw, found))

@@ -350,11 +350,15 @@ def test_the_kept_results_are_of_a_full_run_and_name_no_path() -> None:
             report.block(found, block)
 
 
-def test_the_pictures_are_drawn(tmp_path: Path) -> None:
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="an extra")
     from lab.bench import plots
+    from lab.show import pictures
 
-    drawn = plots.draw(pages.results(), tmp_path)
-    assert {file.name for file in drawn} == {file.name for file in pages.BENCH.glob("*.svg")}
-    for file in drawn:
-        assert file.read_text().startswith("<?xml")
+    file = tmp_path / "requests.svg"
+    pictures.save(file, lambda: plots.requests(pages.results()))
+    drawn = file.read_text()
+    assert drawn.startswith("<?xml")
+    assert all(
+        f"{one['top'][0]}<" in drawn for one in pages.results().against_reference("requests", 50)
+    )
