@@ -7,12 +7,13 @@ talked and left: what a fresh process does at first is kept beside it, as `cold`
 import contextlib
 import os
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from lab.bench.contestants import Contestant
-from lab.bench.load import Traffic
 from lab.bench.workloads import BUSY, IDLE, REQUESTS, Talk, Workload
 from lab.harness import processes
 from lab.harness.clients import Failed
@@ -26,32 +27,19 @@ PAIRS = 20
 """Slices of each side."""
 
 
-@dataclass
-class Sums:
-    """What some slices of one server took: seconds of CPU, page faults, and the answers."""
+class Slice(NamedTuple):
+    """What a server did in its turn: seconds of CPU time, page faults, answers, in how long."""
 
-    cpu: float = 0.0
-    faults: int = 0
-    seconds: float = 0.0
-    latencies: list[float] = field(default_factory=list)
+    cpu: float
+    faults: int
+    answers: int
+    seconds: float
 
-    def add(self, cpu: float, faults: int, traffic: Traffic) -> None:
-        """Add a slice."""
-        self.cpu += cpu
-        self.faults += faults
-        self.seconds += traffic.seconds
-        self.latencies += traffic.latencies
 
-    def figures(self) -> dict[str, float]:
-        """Return what an answer took, in seconds: CPU, latency; page faults; answers a second."""
-        traffic = Traffic(self.seconds, self.latencies)
-        return {
-            "cpu": self.cpu / traffic.answers,
-            "faults": self.faults / traffic.answers,
-            "rate": traffic.answers / self.seconds,
-            "p50": traffic.percentile(0.5),
-            "p99": traffic.percentile(0.99),
-        }
+def figures(slices: list[Slice]) -> dict[str, float]:
+    """Return what an answer took: seconds of CPU time, page faults; and the answers a second."""
+    cpu, faults, answers, seconds = map(sum, zip(*slices, strict=True))
+    return {"cpu": cpu / answers, "faults": faults / answers, "rate": answers / seconds}
 
 
 @dataclass(frozen=True)
@@ -77,16 +65,18 @@ class Running:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.cold, self.warm = Sums(), Sums()
+        self.cold: list[Slice] = []
+        self.warm: list[Slice] = []
         self.memory = 0.0
 
-    def slice(self, talk: Talk, sums: Sums) -> float:
+    def slice(self, talk: Talk, slices: list[Slice]) -> float:
         """Have its clients talk; return the seconds of CPU time that an answer took."""
-        cpu, faults = self.server.cpu_seconds(), self.faults()
-        traffic = talk(SLICE)
+        cpu, faults, start = self.server.cpu_seconds(), self.faults(), time.perf_counter()
+        answers = talk(SLICE)
+        seconds = time.perf_counter() - start
         cpu = self.server.cpu_seconds() - cpu
-        sums.add(cpu, self.faults() - faults, traffic)
-        return cpu / traffic.answers
+        slices.append(Slice(cpu, self.faults() - faults, answers, seconds))
+        return cpu / answers
 
     def faults(self) -> int:
         """Return the page faults of the server and its children so far."""
@@ -94,9 +84,9 @@ class Running:
 
     def figures(self) -> dict[str, float]:
         """Return the figures, with those of the first generation as `cold` and `cold_faults`."""
-        cold = self.cold.figures()
+        cold = figures(self.cold)
         more = {"cold": cold["cpu"], "cold_faults": cold["faults"]}
-        return self.warm.figures() | more | ({"memory": self.memory} if self.memory else {})
+        return figures(self.warm) | more | ({"memory": self.memory} if self.memory else {})
 
 
 @contextlib.contextmanager
@@ -138,9 +128,9 @@ def paired(top: Side, bottom: Side, pairs: int = PAIRS) -> dict[str, object]:
     except (Failed, ServerError, OSError) as error:
         return found | {"failed": str(error)}
     low, _, high = statistics.quantiles(ratios, n=4) if pairs > 1 else (*ratios, 0, *ratios)
-    figures = {"top": one.figures(), "bottom": other.figures()}
-    ratio = figures["top"]["cpu"] / figures["bottom"]["cpu"]
-    return found | {"ratio": ratio, "low": low, "high": high, "figures": figures}
+    both = {"top": one.figures(), "bottom": other.figures()}
+    ratio = both["top"]["cpu"] / both["bottom"]["cpu"]
+    return found | {"ratio": ratio, "low": low, "high": high, "figures": both}
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
-"""The results as pictures (SVG), readable on light and on dark pages, and by the colour-blind."""
+"""The results as a picture: a bar for each server."""
 
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,18 +7,11 @@ from matplotlib.patches import Patch
 
 from lab.bench import contestants as c
 from lab.bench.report import Results
-from lab.show.pictures import BLUE, GREY, ORANGE, save
+from lab.show.pictures import BLUE, GREY, ORANGE
 
 COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
 LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}
 KINDS = {one.name: one.kind for one in (*c.STEPS_MANY, c.POLL, *c.PEERS)}
-
-
-def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw all pictures into a folder; return the files."""
-    file = folder / "requests.svg"
-    save(file, partial(requests, results))
-    return [file]
 
 
 def requests(results: Results) -> Any:

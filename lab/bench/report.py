@@ -22,17 +22,13 @@ def micro(seconds: float) -> str:
     return f"{seconds * 1e6:,.1f} us"
 
 
-def milli(seconds: float) -> str:
-    """Write seconds in milliseconds."""
-    return f"{seconds * 1e3:,.2f} ms"
-
-
 class Results:
     """What was measured: `pairs`, each with the names of its sides, and `framing`."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         self.found = found
         self.pairs = [one for one in found["pairs"] if "failed" not in one]
+        self.source = about.line(found["command"], found)
 
     def pair(self, top: Side, bottom: Side) -> dict[str, Any] | None:
         """Return what was found for two sides, if it was."""
@@ -82,13 +78,12 @@ def protocol(results: Results) -> Table:
 
 def work(results: Results, workload: str, point: int) -> Table:
     """Return a row for each who did this work, compared with the reference."""
-    table = [["", "ratio", "half of the pairs", "CPU each", "per second", "p50", "p99"]]
+    table = [["", "ratio", "half of the pairs", "CPU each", "per second"]]
     for one in results.against_reference(workload, point):
         it = one["figures"]["top"]
         name = one["top"][0] + " (itself)" * (one["top"] == one["bottom"])
         spread = f"{one['low']:.2f} to {one['high']:.2f}"
-        times = [micro(it["cpu"]), f"{it['rate']:,.0f}", milli(it["p50"]), milli(it["p99"])]
-        table.append([name, f"{one['ratio']:.2f}", spread, *times])
+        table.append([name, f"{one['ratio']:.2f}", spread, micro(it["cpu"]), f"{it['rate']:,.0f}"])
     return table
 
 
@@ -122,18 +117,13 @@ def method(results: Results) -> str:
         f" turns of {SLICE:g} s, {results.found['turns']} each. A ratio is that of the sums of CPU"
         " time for each answer, and beside it is the middle half of the ratios of single turns. "
     )
-    lines = textwrap.wrap(text + source(results), 96, break_on_hyphens=False)
+    lines = textwrap.wrap(text + results.source, 96, break_on_hyphens=False)
     failed = [
         f"left out: {' '.join(map(str, one['top']))} ({one['failed']})"
         for one in results.found["pairs"]
         if "failed" in one
     ]
     return "\n".join([*lines, *results.found["left out"], *failed])
-
-
-def source(results: Results) -> str:
-    """Say by which command, on what machine and when it was measured."""
-    return about.line(results.found["command"], results.found)
 
 
 def text(results: Results) -> str:
@@ -156,7 +146,7 @@ def block(results: Results, argument: str) -> str:
     name, _, point = argument.partition(" ")
     if name in sentences.SENTENCES:
         said = sentences.written(name, results.ratio)
-        return f"{said}\n\n{source(results)}"
+        return f"{said}\n\n{results.source}"
     if name in WORKLOADS:
         table = work(results, name, int(point))
         if len(table) == 1:

@@ -5,7 +5,7 @@ import contextlib
 from lab.check.suite import check, fresh
 from lab.harness.clients import (
     MiB,
-    busy,
+    at_rest,
     clients,
     expect,
     greeted,
@@ -56,13 +56,8 @@ def idle_cpu(server: Endpoint) -> str:
             stuck = stack.enter_context(greeted(server))
             send_until_stuck(stuck, b"^" + b"a" * (32 * MiB))
         settle(server)
-        for _ in range(4):  # it may have had something left to do, but not every time
-            share = busy(server, 0.5)
-            if share < IDLE_SHARE:
-                break
-    seen = f"{share:.1%} of a core, idle clients: {len(idle):,}"
-    must(share < IDLE_SHARE, seen)
-    return seen
+        share = at_rest(server, IDLE_SHARE)
+    return must(share < IDLE_SHARE, f"{share:.1%} of a core, idle clients: {len(idle):,}")
 
 
 @check("step2_thread_per_client", alone=True)
@@ -79,9 +74,7 @@ def idle_memory(server: Endpoint) -> str:
         before = own.memory()
         with idle_clients(own, IDLE - 100) as idle:
             each = (own.memory() - before) / len(idle)
-    seen = f"{each / 1024:.1f} KiB for each of {len(idle)} idle clients"
-    must(each < IDLE_BYTES, seen)
-    return seen
+    return must(each < IDLE_BYTES, f"{each / 1024:.1f} KiB for each of {len(idle)} idle clients")
 
 
 @check("step4_nonblocking_polling")
@@ -98,11 +91,8 @@ def never_reads(server: Endpoint) -> str:
         grown = (server.memory() - before) / MiB if server.ours else 0
     seen = f"{taken:.0f} of {OFFERED} MiB were taken from one that reads nothing"
     if not server.ours:
-        must(taken < 0.75 * OFFERED, seen)
-        return f"{seen}; its memory is not measured here"
-    seen += f", and its memory grew by {grown:.1f} MiB"
-    must(grown < 24, seen)
-    return seen
+        return must(taken < 0.75 * OFFERED, f"{seen}; its memory is not measured here")
+    return must(grown < 24, f"{seen}, and its memory grew by {grown:.1f} MiB")
 
 
 @check("step5_select")
@@ -128,8 +118,7 @@ def churn(server: Endpoint) -> str:
     children = max(0, len(server.tree(zombies=True)) - children)
     each = max(0, min(growth)) // CHURN
     seen = f"{count} clients left {files} descriptors, {children} processes, {each} bytes each"
-    must(files + children < count // 10 and each < LEAK, seen)
-    return seen
+    return must(files + children < count // 10 and each < LEAK, seen)
 
 
 def come_and_go(server: Endpoint) -> None:

@@ -26,7 +26,8 @@ def connect_and_close(server: Endpoint) -> str:
     """
     for _ in range(TIMES):
         server.connect().close()  # with the `*` unread, if that was quick: then it is a reset
-        greeted(server).close()
+        with greeted(server):
+            pass
     settle(server)  # it has noticed
     serves(server)
     return f"{TIMES} times, then a client was served"

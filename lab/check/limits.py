@@ -5,6 +5,7 @@ The tests assert it both ways, so that a step which could after all would be not
 
 from lab.check.suite import Check
 from lab.harness.servers import STEPS
+from lab.show.tables import markdown
 
 _ONE_AT_A_TIME = "serves one client at a time"
 _SERIAL = dict.fromkeys(("step1_sequential", "step3_blocking"), _ONE_AT_A_TIME)
@@ -52,12 +53,11 @@ def titles(checks: list[Check]) -> str:
 
 def table(checks: list[Check]) -> str:
     """Return the matrix as Markdown: a row for each check, a column for each step."""
-    rows = ["| | " + " | ".join(step.partition("_")[0][4:] for step in STEPS) + " |"]
-    rows.append("|---" * (len(STEPS) + 1) + "|")
+    rows = [["", *(step.partition("_")[0][4:] for step in STEPS)]]
     for check in checks:
-        cells = " | ".join(_cell(check.name, step) for step in STEPS)
-        rows.append(f"| `{check.name}`: {check.title} | {cells} |")
-    return "\n".join(rows)
+        cells = [_cell(check.name, step) for step in STEPS]
+        rows.append([f"`{check.name}`: {check.title}", *cells])
+    return markdown(rows, "---")
 
 
 def _cell(check: str, step: str) -> str:

@@ -84,8 +84,9 @@ def no_descriptors(server: Endpoint) -> str:
     socket still ready. Stop waiting for it for a moment, then try again; close nobody.
     """
     with fresh(server, limit=LIMIT) as own, clients(own, LIMIT + 16) as socks:
-        waiting, served = set(socks), []
-        while ready := those_ready(waiting, 0.3):
+        waiting = set(socks)
+        served: list[socket.socket] = []
+        while ready := those_ready(waiting, 0.3 if served else own.patience):
             served += greetings(ready)
             waiting.difference_update(ready)
         must(bool(served), "nobody is served")

@@ -33,9 +33,7 @@ def side_by_side(server: Endpoint) -> str:
     only one may be, for as long as its conversation lasts.
     """
     one, five = (elapsed(server, count, PACE) for count in (1, 5))
-    seen = f"five took {five / one:.1f} times as long as one ({one:.2f} s)"
-    must(five < 2.5 * one, seen)
-    return seen
+    return must(five < 2.5 * one, f"five took {five / one:.1f} times as long as one ({one:.2f} s)")
 
 
 @check("step2_thread_per_client")

@@ -108,8 +108,6 @@ def told_apart(seen: dict[str, Verdict]) -> Finding:
     return found(holds, "; ".join(f"{name}: {said}" for name, said in last_words.items()))
 
 
-def told_by(check: str, servers: dict[str, str]) -> Finding:
-    """Have a check tell a broken server from one that is right; both are named."""
-    return told_apart(
-        {name: checked(check, catalogue.started(server)) for name, server in servers.items()}
-    )
+def told_by(check: str, named: dict[str, str]) -> Finding:
+    """Have a check tell a broken server from one that is right."""
+    return told_apart({what: checked(check, catalogue.started(one)) for what, one in named.items()})

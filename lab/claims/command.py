@@ -87,9 +87,7 @@ def add_to(commands: arguments.Commands) -> None:
     add = parser.add_argument
     add("keys", metavar="KEY", nargs="*", help="as A2 (all of them)")
     add("--list", action="store_true", help="list the claims and end")
-    add(
-        "--full", action="store_true", help="as large as on the pages: a quarter of an hour for all"
-    )
+    add("--full", action="store_true", help="as large as on the pages, all in ten minutes")
     add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
     add("--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture")
     parser.set_defaults(run=run)

@@ -5,7 +5,7 @@ import statistics
 import time
 
 from lab.bench.contestants import Contestant
-from lab.bench.workloads import crowd, frame
+from lab.bench.workloads import BUSY, crowd, frame
 from lab.harness.clients import busy, expect, greeted_clients
 
 
@@ -19,20 +19,20 @@ def memory(contestant: Contestant, count: int) -> float:
     return found
 
 
-def request(contestant: Contestant, idle: int, talking: int = 50, seconds: float = 0.5) -> float:
-    """Return the seconds of CPU time that a request of 64 bytes takes beside `idle` clients."""
+def request(contestant: Contestant, idle: int, talking: int = BUSY, seconds: float = 0.5) -> float:
+    """Return the microseconds of CPU time that a request takes beside `idle` clients."""
     with contestant.start() as server, greeted_clients(server, idle):
         with crowd(server, talking, 64) as talk:
             talk(0.1)
             before = server.cpu_seconds()
-            answers = talk(seconds).answers
+            answers = talk(seconds)
             used = server.cpu_seconds() - before
         server.stop()
-    return used / answers
+    return used / answers * 1e6
 
 
-def interval(contestant: Contestant, most: float, seconds: float) -> dict[str, float]:
-    """Return the share of a core that a server uses in silence, and its median latency in seconds.
+def interval(contestant: Contestant, most: float, seconds: float) -> tuple[float, float]:
+    """Return the median latency (ms) of a server, and the share of a core (%) it uses in silence.
 
     A hundred clients are silent, and one asks now and then: it thinks for a random time before
     each question, `most` seconds at most, so as not to fall into step with the server.
@@ -48,4 +48,4 @@ def interval(contestant: Contestant, most: float, seconds: float) -> dict[str, f
             sock.sendall(question)
             expect(sock, answer)
             latencies.append(time.perf_counter() - start)
-    return {"busy": share, "p50": statistics.median(latencies)}
+    return statistics.median(latencies) * 1e3, share * 100

@@ -65,10 +65,8 @@ def always_writable(full: bool) -> Finding:
         with catalogue.started(name) as server, greeted_clients(server, 1):
             shares.append(busy(server, 1 if full else 0.3))
     wrong, right = shares
-    measured = (
-        f"one idle client: {wrong:.0%} of a core; where room is waited for only while something"
-        f" is unsent, {right:.1%}"
-    )
+    otherwise = f"waiting for room only while something is unsent, {right:.1%}"
+    measured = f"one idle client: {wrong:.0%} of a core; {otherwise}"
     return found(wrong > 0.5 and right < 0.05, measured)
 
 
@@ -129,10 +127,7 @@ def hang_up_spins(full: bool) -> Finding:
             if len(counts) == 1:
                 poll.unregister(one)
     registered, gone = counts
-    measured = (
-        f"registered for nothing: {registered:,} wake-ups in 0.2 s after a reset; unregistered,"
-        f" {gone}"
-    )
+    measured = f"registered for nothing {registered:,} wake-ups in 0.2 s, unregistered {gone}"
     return found(registered > 100 and gone == 0, measured)
 
 
@@ -157,10 +152,8 @@ def eight_megabytes(full: bool) -> Finding:
             after = server.memory(), processes.virtual_bytes(server.pid)
             server.stop()
     resident, virtual = ((now - then) / count for now, then in zip(after, before, strict=True))
-    measured = (
-        f"{virtual / MiB:.1f} MiB of addresses for each of {count} threads, and"
-        f" {resident / 1024:.0f} KiB of memory"
-    )
+    used = f"{resident / 1024:.0f} KiB of memory"
+    measured = f"{virtual / MiB:.1f} MiB of addresses for each of {count} threads, and {used}"
     return found(virtual > MiB > 10 * resident, measured, WITHIN)
 
 
@@ -207,10 +200,8 @@ def a_stuck_loop(full: bool) -> Finding:
         expect(worker, b"composite\n")
         took = time.perf_counter() - start
         said = re.search(r"\S+ held everybody up for [\d.]+ s", server.log())
-    measured = (
-        f"a job of {took:.2f} s: five others waited {min(waited):.2f} s and more; the loop says"
-        f" `{said[0] if said else 'nothing'}`"
-    )
+    loop = f"the loop says `{said[0] if said else 'nothing'}`"
+    measured = f"a job of {took:.2f} s: five others waited {min(waited):.2f} s and more; {loop}"
     return found(min(waited) > 0.8 * took and said is not None, measured)
 
 
@@ -221,9 +212,7 @@ def half_close(full: bool) -> Finding:
     """
     verdicts = [checked("half_close", started(step)) for step in range(1, 8)]
     right = sum(one.outcome == HELD for one in verdicts)
-    measured = (
-        f"{right} of 7 servers give all that they owe, and then the end ({verdicts[-1].seen})"
-    )
+    measured = f"{right} of 7 servers give what they owe, and then the end ({verdicts[-1].seen})"
     return found(right == 7, measured)
 
 
@@ -257,11 +246,8 @@ def which_localhost(full: bool) -> Finding:
             other = "accepted"
         except ConnectionRefusedError:
             other = "refused"
-        said = f"Serving on {server.host}:{server.port}"
-    measured = (
-        f"`localhost` is {' and '.join(names)} here; step 1 says `{said}`, and a client at ::1 is"
-        f" {other}"
-    )
+        said = f"step 1 says `Serving on {server.host}:{server.port}`"
+    measured = f"`localhost` is {' and '.join(names)} here; {said}, and a client at ::1 is {other}"
     return found(other == "refused", measured)
 
 
@@ -272,10 +258,8 @@ def no_wake_up(full: bool) -> Finding:
     """
     timer = 0.5
     unwoken, woken = (posted(way, timer) for way in ("call_soon", "call_threadsafe"))
-    measured = (
-        f"{unwoken * 1e3:.0f} ms without the byte, which is when the next timer was due;"
-        f" {woken * 1e3:.1f} ms with it"
-    )
+    without = f"{unwoken * 1e3:.0f} ms without the byte, when the next timer was due"
+    measured = f"{without}; {woken * 1e3:.1f} ms with it"
     return found(unwoken > 0.5 * timer > 10 * woken, measured)
 
 

@@ -40,10 +40,7 @@ def sequential_flow(full: bool) -> Finding:
     (recording,) = recordings.values()
     most = served_at_once(recording)
     slept = sum(event.slept for event in recording.of(SERVER, "recv"))
-    measured = (
-        f"at most {most} client was being served; the thread slept in recv"
-        f" {slept / recording.end:.0%} of it"
-    )
+    measured = f"at most {most} client at once; it slept in recv {slept / recording.end:.0%} of it"
     return found(most == 1, measured, recordings=recordings)
 
 

@@ -54,8 +54,8 @@ def context_switches(step: int, count: int) -> float:
     """Return the server's context switches for each request, with so many clients that talk."""
     with started(step) as server, crowd(server, count, 64) as talk:
         before = switches_of(server)
-        traffic = talk(0.5)
-        return (switches_of(server) - before) / traffic.answers
+        answers = talk(0.5)
+        return (switches_of(server) - before) / answers
 
 
 def switches_of(server: Server) -> int:

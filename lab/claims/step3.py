@@ -57,9 +57,7 @@ def the_second_terminal(full: bool) -> Finding:
         first.close()
         expect(second, b"*bteg")
         after = time.monotonic() - left
-    measured = (
-        f"nothing within {pause:g} s; all of it {after * 1e3:.1f} ms after the first had left"
-    )
+    measured = f"nothing within {pause:g} s; all {after * 1e3:.1f} ms after the first had left"
     return found(early == b"", measured)
 
 

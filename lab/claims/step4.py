@@ -5,12 +5,12 @@ import time
 from lab.bench import contestants
 from lab.claims import costs
 from lab.claims.claim import Curves, Finding, checked, claim, found, started, told_apart
-from lab.harness import servers
 from lab.harness.clients import greeted_clients
+from lab.harness.servers import STEPS
 from lab.observe import run
 from lab.observe.record import SERVER, Recording
 
-POLLING = servers.STEPS[3]
+POLLING = STEPS[3]
 
 
 def silent(count: int, seconds: float) -> Recording:
@@ -30,9 +30,7 @@ def returns_at_once(full: bool) -> Finding:
     calls = [event for event in recording.of(SERVER, "recv") if event.wasted]
     count = sum(event.count for event in calls)
     longest = max(((event.end - event.start) / event.count for event in calls), default=0.0)
-    measured = (
-        f"{count} calls for a silent client, all EAGAIN; the longest took {longest * 1e6:.0f} us"
-    )
+    measured = f"{count} calls in vain for a silent client; the longest took {longest * 1e6:.0f} us"
     return found(count > 0 and longest < 0.05, measured)
 
 
@@ -45,11 +43,9 @@ def a_thousand_calls_a_round(full: bool) -> Finding:
     recording = silent(many, 1.5)
     *_, begun, ended = recording.of(SERVER, "sleep")[:-1]
     asked = [e for e in recording.of(SERVER, "recv") if begun.end <= e.start < ended.start]
-    calls, wasted = (sum(e.count for e in some) for some in (asked, [e for e in asked if e.wasted]))
-    measured = (
-        f"{calls:,} `recv` calls between two sleeps of {ended.end - ended.start:.2f} s, {wasted:,}"
-        f" of them in vain; they took {(ended.start - begun.end) * 1e3:.1f} ms, recorded"
-    )
+    calls, wasted = sum(e.count for e in asked), sum(e.count for e in asked if e.wasted)
+    took = f"{(ended.start - begun.end) * 1e3:.1f} ms, recorded"
+    measured = f"{calls:,} `recv` calls between two sleeps, {wasted:,} in vain; they took {took}"
     return found(calls == wasted == many, measured)
 
 
@@ -59,31 +55,23 @@ def no_good_interval(full: bool) -> Finding:
 
     A hundred clients are silent, and one asks now and then.
     """
-    points = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2) if full else (0.005, 0.1)
+    points = (1, 5, 20, 50, 100, 200) if full else (5, 100)
     seconds = 1.0 if full else 0.2
-    rows = {at: costs.interval(contestants.polling(at), at, seconds) for at in points}
-    select = costs.interval(contestants.SELECT, 0, seconds)
-    short, *_, long = rows.values()
+    rows = {at: costs.interval(contestants.polling(at / 1e3), at / 1e3, seconds) for at in points}
+    rows[0] = costs.interval(contestants.SELECT, 0, seconds)
+    short, long = points[0], points[-1]
     measured = "; ".join(
-        f"{at * 1e3:g} ms: {row['busy']:.1%} of a core, answers after {row['p50'] * 1e3:.1f} ms"
-        for at, row in ((points[0], short), (points[-1], long))
+        f"{f'{at} ms' if at else '`select`'}: {rows[at][1]:.1f}% of a core, answers after"
+        f" {rows[at][0]:.1f} ms"
+        for at in (short, long, 0)
     )
-    measured += f"; `select`: {select['busy']:.1%}, {select['p50'] * 1e3:.2f} ms"
-    curves = [
-        Curves(
-            "interval (ms)",
-            label,
-            {
-                POLLING: [(at * 1e3, row[figure] * unit) for at, row in rows.items()],
-                servers.STEPS[4]: [(at * 1e3, select[figure] * unit) for at in points],
-            },
-        )
-        for figure, unit, label in (
-            ("p50", 1e3, "median latency (ms)"),
-            ("busy", 100, "CPU while nobody talks (% of a core)"),
-        )
-    ]
-    trade = long["p50"] > 5 * short["p50"] and short["busy"] > 3 * long["busy"]
+    labels = "median latency (ms)", "CPU while nobody talks (% of a core)"
+    curves = []
+    for which, label in enumerate(labels):
+        polling = [(float(at), rows[at][which]) for at in points]
+        select = [(at, rows[0][which]) for at, _ in polling]
+        curves.append(Curves("interval (ms)", label, {POLLING: polling, STEPS[4]: select}))
+    trade = rows[long][0] > 5 * rows[short][0] and rows[short][1] > 3 * rows[long][1]
     return found(trade, measured, curves=curves)
 
 

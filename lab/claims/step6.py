@@ -8,8 +8,9 @@ from collections import Counter
 
 from lab.bench.contestants import EPOLL
 from lab.broken import catalogue, steps
+from lab.claims import costs
 from lab.claims.claim import WITHIN, Finding, claim, found, pace, started
-from lab.claims.step5 import alone_beside, passed_on, served_of
+from lab.claims.step5 import passed_on, served_of
 from lab.harness.clients import exactly, greeted, room_for, serves
 from lab.harness.servers import STEPS
 from lab.observe import run
@@ -36,11 +37,8 @@ def idle_ones_cost_no_time(full: bool) -> Finding:
     """The cost does not grow with idle connections: O(1) for each event."""
     many = 9000 if full else 900
     room_for(many)
-    alone, beside = (min(alone_beside(EPOLL, idle) for _ in range(2)) for idle in (0, many))
-    measured = (
-        f"{alone * 1e6:.0f} us of CPU time a request alone, {beside * 1e6:.0f} us beside {many:,}"
-        " idle clients"
-    )
+    alone, beside = (min(costs.request(EPOLL, idle, 1) for _ in range(2)) for idle in (0, many))
+    measured = f"a request takes {alone:.0f} us of CPU time alone, {beside:.0f} us beside {many:,}"
     return found(beside < 1.5 * alone, measured)
 
 
@@ -49,11 +47,10 @@ def registered_once(full: bool) -> Finding:
     """A descriptor is registered once."""
     recording = run.conversation(run.step_command(STEPS[5]), count=5, pace=pace(full) / 2)
     called = Counter(one.call.partition(".")[2] for one in recording.of(SERVER) if one.start > 0)
-    changes = [name for name in ("register", "modify", "unregister", "change") if called[name]]
-    waits = called["poll"] + called["control"]
-    told = ", ".join(f"{called[name]} times `{name}`" for name in changes)
-    measured = f"5 clients, 15 packets: {told}; waited {waits} times"
-    return found(sum(called[name] for name in changes) == 10, measured)
+    told = {name: called[name] for name in ("register", "modify", "unregister", "change")}
+    said = ", ".join(f"{count} times `{name}`" for name, count in told.items() if count)
+    measured = f"5 clients, 15 packets: {said}; waited {called['poll'] + called['control']} times"
+    return found(sum(told.values()) == 10, measured)
 
 
 @claim("F4")
@@ -62,10 +59,7 @@ def only_the_ready_come_back(full: bool) -> Finding:
     idle = 9000 if full else 900
     room_for(idle)
     handed, returned = passed_on(6, idle)
-    measured = (
-        f"beside {idle:,} idle clients {returned:.1f} descriptors come back for each request, and"
-        f" {handed:.0f} are handed over"
-    )
+    measured = f"beside {idle:,} idle clients {returned:.1f} comes back, {handed:.0f} go over"
     return found(0.9 < returned < 1.1, measured)
 
 
@@ -76,8 +70,8 @@ def edge_triggered(full: bool) -> Finding:
     """
     once, drained = map(bytes_back, ("once_per_edge", "until_eagain"))
     measured = (
-        f"of {BYTES:,} bytes at once, {once:,} come back with one `recv({steps.RECV_SIZE})`"
-        f" for each edge, and {drained:,} with `recv` until EAGAIN"
+        f"of {BYTES:,} bytes {once:,} come back with one `recv({steps.RECV_SIZE})` for each edge,"
+        f" and {drained:,} with `recv` until EAGAIN"
     )
     return found(once < BYTES == drained, measured)
 
@@ -102,8 +96,6 @@ def kqueue(full: bool) -> Finding:
     expected = ["epoll"] if sys.platform == "linux" else ["kqueue"]
     with started(6) as server:
         serves(server)
-    measured = (
-        f"{platform.system()} on {platform.machine()} has {' and '.join(has)}, and step 6 takes"
-        f" `{NATIVE.__name__}`: it asks for the system call, never for the processor"
-    )
+    system = f"{platform.system()} on {platform.machine()}"
+    measured = f"{system} has {' and '.join(has)}, and step 6 takes `{NATIVE.__name__}`"
     return found(has == expected, measured, WITHIN)

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.claims.claim import Curves, Finding, claim, found, recorded
-from lab.harness.clients import clients, exactly, expect, ready, to_the_end
+from lab.harness.clients import clients, exactly, expect, those_ready, to_the_end
 from lab.harness.servers import ROOT, STEPS, Server
 from lab.harness.talks import at_once
 from lab.observe.record import SERVER
@@ -42,9 +42,7 @@ def callbacks(full: bool) -> Finding:
     (recording,) = recorded(full, 7).values()
     waits = {event.call for event in recording.of(SERVER) if event.slept > 0.005}
     best = selectors.DefaultSelector.__name__
-    measured = (
-        f"`{best}`: it slept in {', '.join(sorted(waits))} only; server.py has {loops} `while`"
-    )
+    measured = f"`{best}`: it slept in {', '.join(waits)} only; server.py has {loops} `while`"
     right = best in ("EpollSelector", "KqueueSelector") and len(waits) == 1
     return found(right and loops == 0, measured)
 
@@ -88,11 +86,9 @@ def queue_work(full: bool) -> Finding:
     loop.queue_work(threading.get_ident, after)
     loop.run()
     loop.close()
-    worker, called = ("the loop's own" if one == ours else "another" for one in where)
-    measured = (
-        f"no tick more than {late * period * 1e3:.0f} ms late; the work ran on {worker} thread,"
-        f" its callback on {called}"
-    )
+    worker, called = ("the loop's" if one == ours else "another" for one in where)
+    ticks = f"no tick more than {late * period * 1e3:.0f} ms late"
+    measured = f"{ticks}; the work ran on {worker} thread, its callback on {called}"
     return found(late < 0.5 and called != worker == "another", measured)
 
 
@@ -142,15 +138,13 @@ def primes_inline(full: bool) -> Finding:
     """
     number = number_that_takes(2.0 if full else 0.5)
     lines = {place: latencies(place, number) for place in ("inline", "threads", "processes")}
-    medians = {
-        place: statistics.median(took for _, took in points) for place, points in lines.items()
-    }
     curves = [Curves("seconds into the job", "answers of another client (ms)", lines, log=True)]
-    measured = "answers of another client meanwhile: " + "; ".join(
-        f"{place} {medians[place]:.1f} ms, {max(took for _, took in points):.1f} ms at most, of"
-        f" {len(points)}"
-        for place, points in lines.items()
-    )
+    told, medians = [], {}
+    for place, points in lines.items():
+        took = [latency for _, latency in points]
+        medians[place] = statistics.median(took)
+        told.append(f"{place} {medians[place]:.1f} ms ({len(took)}, {max(took):.1f} ms at most)")
+    measured = f"another client is answered meanwhile in: {'; '.join(told)}"
     return found(medians["inline"] > 5 * medians["threads"], measured, curves=curves)
 
 
@@ -160,7 +154,7 @@ def latencies(place: str, number: int) -> list[tuple[float, float]]:
         start = time.perf_counter()
         worker.sendall(b"%d\n" % number)
         found = []
-        while not ready(worker, PAUSE, writing=False)[0]:
+        while not those_ready([worker], PAUSE):
             took = asked(other, b"7\n", b"prime\n")
             found.append((time.perf_counter() - start, took * 1e3))
         expect(worker, b"composite\n")
@@ -203,10 +197,8 @@ def threads_and_processes(full: bool) -> Finding:
     """
     number = number_that_takes(1.5 if full else 0.4)
     threads, processes = (two_against_one(place, number) for place in ("threads", "processes"))
-    measured = (
-        f"two jobs at once take as long as one, times {threads:.2f} (threads), {processes:.2f}"
-        " (processes)"
-    )
+    times = f"{threads:.2f} in threads, {processes:.2f} in processes"
+    measured = f"two jobs at once take as long as one, times {times}"
     return found(threads > 1.5 and processes < 0.8 * threads, measured)
 
 

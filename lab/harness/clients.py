@@ -32,10 +32,11 @@ class Failed(Exception):  # noqa: N818, it is a verdict
         self.advice = advice
 
 
-def must(holds: bool, otherwise: str) -> None:
-    """Fail, saying what was seen, unless it holds."""
+def must(holds: bool, seen: str) -> str:
+    """Return what was seen; Failed, with that, unless it holds."""
     if not holds:
-        raise Failed(otherwise)
+        raise Failed(seen)
+    return seen
 
 
 @functools.lru_cache(32)  # the same megabytes are sent to one server after the other
@@ -91,18 +92,6 @@ def shown(data: bytes) -> str:
     if not data:
         return "nothing"
     return repr(data)[1:] if len(data) <= 30 else f"{data[:30]!r}... ({len(data)} bytes)"[1:]
-
-
-def greeted(server: Endpoint) -> socket.socket:
-    """Connect, and wait for the `*`."""
-    sock = server.connect()
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        expect(sock, b"*")
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def to_the_end(sock: socket.socket) -> bytes:
@@ -232,6 +221,13 @@ def greeted_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket
 
 
 @contextlib.contextmanager
+def greeted(server: Endpoint) -> Iterator[socket.socket]:
+    """Hold one such client."""
+    with greeted_clients(server, 1) as (sock,):
+        yield sock
+
+
+@contextlib.contextmanager
 def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
     """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
 
@@ -282,6 +278,17 @@ def busy(server: Endpoint, seconds: float) -> float:
     cpu, start = server.cpu_seconds(), time.monotonic()
     time.sleep(seconds)
     return (server.cpu_seconds() - cpu) / (time.monotonic() - start)
+
+
+def at_rest(server: Endpoint, most: float) -> float:
+    """Return the share of a core that it uses over half a second, the first below `most` of four.
+
+    It may have had something left to do, but not every time.
+    """
+    for _ in range(4):
+        if (share := busy(server, 0.5)) < most:
+            break
+    return share
 
 
 def settle(server: Endpoint) -> None:

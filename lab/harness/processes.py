@@ -20,7 +20,7 @@ class NotMeasured(Exception):  # noqa: N818, nothing is wrong
 def threads(pid: int) -> int:
     """Return how many threads the process has; 0 if it has ended."""
     if _LINUX:
-        return int(_status(pid, "Threads") or 0)
+        return _number(pid, "status", "Threads")
     return max(0, len(_ps("-M", "-p", str(pid)).splitlines()) - 1)  # a heading, then a line each
 
 
@@ -50,16 +50,14 @@ def page_faults(pid: int) -> int:
 
 def resident_bytes(pid: int) -> int:
     """Return how much memory it has resident; 0 if it has ended."""
-    if _LINUX:
-        return int((_status(pid, "VmRSS") or "0 kB").split()[0]) * 1024
-    return int(_ps("-o", "rss=", "-p", str(pid)).strip() or 0) * 1024
+    kilobytes = _number(pid, "status", "VmRSS") if _LINUX else _listed(pid, "rss")
+    return kilobytes * 1024
 
 
 def virtual_bytes(pid: int) -> int:
     """Return how much of its address space it has reserved; 0 if it has ended."""
-    if _LINUX:
-        return int((_status(pid, "VmSize") or "0 kB").split()[0]) * 1024
-    return int(_ps("-o", "vsz=", "-p", str(pid)).strip() or 0) * 1024
+    kilobytes = _number(pid, "status", "VmSize") if _LINUX else _listed(pid, "vsz")
+    return kilobytes * 1024
 
 
 def own_bytes(pid: int) -> int:
@@ -68,12 +66,8 @@ def own_bytes(pid: int) -> int:
     What a process has resident counts pages that it shares with the one it was forked from, and
     Linux brings that figure up to date only now and then.
     """
-    if _LINUX:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Private_Dirty:"):
-                    return int(line.split()[1]) * 1024
-    return resident_bytes(pid)
+    kilobytes = _number(pid, "smaps_rollup", "Private_Dirty") if _LINUX else 0
+    return kilobytes * 1024 or resident_bytes(pid)
 
 
 def descriptors(pid: int) -> int:
@@ -104,12 +98,18 @@ def listening(port: int) -> str | None:
     return ""
 
 
-def _status(pid: int, name: str) -> str | None:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.split(":")[1] for line in lines if line.startswith(f"{name}:")), None)
+def _number(pid: int, file: str, name: str) -> int:
+    """Return what a file of `/proc` says under a name."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _listed(pid: int, column: str) -> int:
+    """Return what `ps` lists of a process."""
+    return int(_ps("-o", f"{column}=", "-p", str(pid)).strip() or 0)
 
 
 def _ps(*options: str) -> str:

@@ -9,32 +9,28 @@ from lab.observe.record import CLIENT, SERVER, Event, Recording
 
 PROCESSES = {SERVER: 1, CLIENT: 2}
 
+KNOWN = ("client", "fd", "result", "ready", "error", "count", "file", "line", "function")
+
 
 def trace(recording: Recording) -> dict[str, Any]:
     """Return the whole document."""
+    names = [named(process, 0, "process_name", process) for process in PROCESSES]
+    for event in recording.of(SERVER, "thread"):
+        names.append(named(SERVER, event.thread, "thread_name", f"{event.thread}: {event.name}"))
     first = min(event.start for event in recording.events)
-    named = [meta("process_name", number, 0, process) for process, number in PROCESSES.items()]
-    for event in recording.events:
-        if event.call == "thread":
-            label = f"{event.thread}: {event.name}"
-            named.append(meta("thread_name", PROCESSES[event.process], event.thread, label))
     slices = [one(event, first) for event in recording.events if event.call != "thread"]
-    return {"traceEvents": named + slices, "displayTimeUnit": "ms"}
+    return {"traceEvents": names + slices, "displayTimeUnit": "ms"}
 
 
-def meta(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+def named(process: str, thread: int, kind: str, name: str) -> dict[str, Any]:
     """Return the event that names a process or a thread."""
-    return {"ph": "M", "name": kind, "pid": process, "tid": thread, "args": {"name": name}}
+    where = {"pid": PROCESSES[process], "tid": thread}
+    return {"ph": "M", "name": kind, **where, "args": {"name": name}}
 
 
 def one(event: Event, first: float) -> dict[str, Any]:
     """Return a call as an event, with what is known of it as its arguments."""
-    known = {name: getattr(event, name) for name in ("client", "fd", "result", "ready", "error")}
-    known |= {
-        "calls": event.count,
-        "where": event.file and f"{event.file}:{event.line} {event.function}",
-        "cpu_us": round(event.cpu * 1e6, 1),
-    }
+    known = {name: getattr(event, name) for name in KNOWN}
     return {
         "ph": "X",
         "name": event.name or event.call,

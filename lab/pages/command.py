@@ -19,6 +19,7 @@ from lab.check.rungs import CHECKS, MATRIX
 from lab.harness.servers import ROOT, STEPS
 from lab.pages import excerpts, outputs
 from lab.show import about, arguments
+from lab.show.tables import markdown
 
 BENCH = ROOT / "docs" / "bench"
 """Where the results of the bench are, and the pictures drawn from them."""
@@ -56,11 +57,10 @@ def claims(keys: str) -> str:
     """Return a table of claims, with what was measured and the verdict."""
     kept = json.loads((CLAIMS / "results.json").read_text())
     found = {one["key"]: one for one in kept["claims"]}
-    rows = ["| | claim | measured | verdict |", "|---|---|---|---|"]
-    for one in (found[key] for key in keys.split()):
-        cells = (one[name].replace("|", "\\|") for name in ("key", "claim", "measured", "verdict"))
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + f"\n\n{about.line(kept['command'], kept)}"
+    names = ("key", "claim", "measured", "verdict")
+    rows = [[found[key][name] for name in names] for key in keys.split()]
+    table = markdown([["", *names[1:]], *rows], "---")
+    return f"{table}\n\n{about.line(kept['command'], kept)}"
 
 
 MAKERS: dict[str, Callable[[str], str]] = {
@@ -130,7 +130,7 @@ def draw() -> None:
     from lab.observe import timeline
     from lab.show import pictures
 
-    plots.draw(results(), BENCH)
+    pictures.save(BENCH / "requests.svg", partial(plots.requests, results()))
     for name, steps in DRAWN.items():
         found = {step: running.conversation(running.step_command(step)) for step in steps}
         pictures.save(FLOWS / name, partial(timeline.draw, found))

@@ -15,14 +15,13 @@ def source(step: str) -> str:
     return (ROOT / (f"{step}.py" if "/" in step else f"{step}/server.py")).read_text()
 
 
-def definitions(text: str) -> dict[str, str]:
-    """Return the source of every function, class and constant at the top level, by name."""
-    return within(ast.parse(text).body, text.splitlines(keepends=True))
-
-
-def within(body: list[ast.stmt], lines: list[str]) -> dict[str, str]:
-    """Return the source of each definition in a body, by name."""
-    found = {}
+def definitions(text: str, owner: str = "") -> dict[str, str]:
+    """Return the source of all that is defined at the top level, or in a class, by name."""
+    body = ast.parse(text).body
+    if owner:
+        body = {node.name: node.body for node in body if isinstance(node, ast.ClassDef)}[owner]
+    lines = text.splitlines(keepends=True)
+    found: dict[str, str] = {}
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = [node.name]
@@ -32,18 +31,8 @@ def within(body: list[ast.stmt], lines: list[str]) -> dict[str, str]:
             names = [node.target.id]
         else:
             continue
-        assert node.end_lineno
-        for name in names:
-            found[name] = "".join(lines[node.lineno - 1 : node.end_lineno])
+        found |= dict.fromkeys(names, "".join(lines[node.lineno - 1 : node.end_lineno]))
     return found
-
-
-def methods(text: str, name: str) -> dict[str, str]:
-    """Return the source of each method of a class, by name."""
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return within(node.body, text.splitlines(keepends=True))
-    raise KeyError(name)
 
 
 def difference(parent: str, child: str) -> tuple[set[str], set[str], set[str]]:
@@ -62,9 +51,9 @@ def code(argument: str) -> str:
     text = (ROOT / file).read_text()
     pieces = []
     for name in names:
-        owner, _, method = name.partition(".")
-        pieces.append(methods(text, owner)[method] if method else definitions(text)[name])
-    return "```python\n" + "\n\n\n".join(textwrap.dedent(one).rstrip() for one in pieces) + "\n```"
+        owner, _, defined = name.rpartition(".")
+        pieces.append(textwrap.dedent(definitions(text, owner)[defined]).rstrip())
+    return "```python\n" + "\n\n\n".join(pieces) + "\n```"
 
 
 def edge(step: str) -> str:

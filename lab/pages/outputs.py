@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.harness.clients import expect
-from lab.harness.servers import ROOT, STEPS, Server, start
+from lab.harness.clients import clients
+from lab.harness.servers import ROOT, STEPS, start
 from lab.show import about
 
 
@@ -50,48 +50,33 @@ def fenced(text: str, command: str) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What a server logs, while somebody types into `nc` what `typed` does."""
+    """What a server logs, while people type into `nc`.
+
+    Who of them types, what (nothing is the end), and the seconds until somebody types again.
+    """
 
     step: str
-    typed: Callable[[Server, float], None]
+    typed: tuple[tuple[int, bytes, float], ...]
 
     def __call__(self, quick: bool) -> str:
         """Run the server; return its log."""
-        with start(self.step) as server:
-            self.typed(server, 0.25 if quick else 1.0)
+        count = 1 + max(who for who, *_ in self.typed)
+        with start(self.step) as server, clients(server, count) as socks:
+            time.sleep(1)
+            for who, line, pause in self.typed:
+                if line:
+                    socks[who].sendall(line)
+                else:
+                    socks[who].shutdown(socket.SHUT_WR)
+                time.sleep(pause)
             server.stop()
-            where = f"Serving on {server.host}:{server.port}"
-            log = server.log().splitlines()
-        lines = [where, *(line for line in log if "limit raised" not in line)]
-        return fenced("\n".join(lines), f"python {self.step}/server.py")
+            lines = [f"Serving on {server.host}:{server.port}", *server.log().splitlines()]
+        log = "\n".join(line for line in lines if "limit raised" not in line)
+        return fenced(log, f"python {self.step}/server.py")
 
 
-def two_terminals(server: Server, second: float) -> None:
-    """Type into two `nc`, first into the first, then into the second; leave the first."""
-    with server.connect() as one, server.connect() as two:
-        expect(one, b"*")
-        time.sleep(second)
-        one.sendall(b"hello\n")
-        two.sendall(b"^second$\n")
-        time.sleep(second)
-        one.sendall(b"^whatup$\n")
-        time.sleep(2 * second)
-        one.shutdown(socket.SHUT_WR)
-        expect(two, b"*tfdpoe")
-        time.sleep(0.1)
-        server.stop()
-
-
-def one_terminal(server: Server, second: float) -> None:
-    """Type two lines into one `nc`, a while apart, and leave."""
-    with server.connect() as sock:
-        expect(sock, b"*")
-        for line in (b"hello\n", b"^whatup$\n"):
-            time.sleep(0.5 + second / 2)
-            sock.sendall(line)
-        expect(sock, b"xibuvq")
-        time.sleep(0.5 + second / 2)
-    time.sleep(0.9)
+TWO = (0, b"hello\n", 0), (1, b"^second$\n", 1), (0, b"^whatup$\n", 2), (0, b"", 0.3)
+ONE = (0, b"hello\n", 1), (0, b"^whatup$\n", 1), (0, b"", 0.9)
 
 
 def the_end(text: str) -> str:
@@ -106,8 +91,8 @@ OUTPUTS: dict[str, Callable[[bool], str]] = {
         f"observe{number}": Output(f"python -m lab observe {step} -n 3", ("--pace", "0.1"))
         for number, step in enumerate(STEPS, 1)
     },
-    "narrated3": Told(STEPS[2], two_terminals),
-    "narrated4": Told(STEPS[3], one_terminal),
+    "narrated3": Told(STEPS[2], TWO),
+    "narrated4": Told(STEPS[3], ONE),
     "timer": Output(f"python {STEPS[6]}/timer_demo.py", ("--period", "0.05")),
     "timer_offload": Output(f"python {STEPS[6]}/timer_demo.py --offload", ("--period", "0.05")),
 }

@@ -94,7 +94,7 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("E2", step5, "started", always(6)),
     ("E4", step5, "passed_on", lambda *_: (0.0, 1.0)),
     ("F1", step6, "served_of", lambda *_: 1020),
-    ("F2", step6, "alone_beside", lambda _, idle: 1e-5 * (1 + idle)),
+    ("F2", costs, "request", lambda _, idle, talking: 10 + idle),
     ("F3", run, "step_command", command_of(5)),
     ("F4", step6, "passed_on", lambda *_: (902.0, 902.0)),
     ("F5", step6, "bytes_back", lambda _: step6.BYTES),

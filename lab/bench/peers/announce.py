@@ -15,14 +15,9 @@ def port() -> int:
     From now on SIGTERM and SIGINT end the process at once with status 0.
     """
     descriptors.raise_limit()
-    end_on_signals()
-    return int(sys.argv[1])
-
-
-def end_on_signals() -> None:
-    """Have SIGTERM and SIGINT end the process; once more for a library that sets its own."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
+    return int(sys.argv[1])
 
 
 def serving(port: int) -> None:
