@@ -452,7 +452,8 @@ def test_a_posted_callback_that_raises_does_not_end_the_loop(
     loop.call_threadsafe(lambda: called.append(1))
     turn(loop)
     assert called == [1]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    failed = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(failed) == 1  # a busy machine may hold the loop up, which is a warning
 
 
 def test_stop_from_another_thread_and_run_again(loop: Loop) -> None:
