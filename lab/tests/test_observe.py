@@ -186,6 +186,7 @@ def test_what_never_ends_is_there_too() -> None:
     with run.watched(run.step_command(THREADS)) as session:
         with clients(session.server, 1) as (sock,):
             expect(sock, b"*")
+            settle(session.server)  # it has come to its next call
             session.server.stop()
         recording = session.recording()
     unended = [event.call for event in recording.of(SERVER) if not event.ended]
