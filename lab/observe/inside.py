@@ -154,7 +154,7 @@ def place(frame: FrameType | None) -> Event:
     while frame and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     if not frame:
-        return {"file": None, "line": None, "function": None}
+        return {}
     code = frame.f_code
     return {"file": shown(code.co_filename), "line": frame.f_lineno, "function": code.co_qualname}
 
@@ -383,16 +383,12 @@ def replace_threads() -> None:
 
 
 def replace_ends() -> None:
-    """Have the record finished whatever ends the program, and spared if it closes all files."""
-    really_exit, really_close = os._exit, os.closerange
+    """Have the record finished whatever ends the program."""
+    really_exit = os._exit
 
     def observed_exit(status: int) -> None:
         recorder.finish()
         really_exit(status)
-
-    def observed_closerange(first: int, last: int) -> None:
-        really_close(first, min(last, recorder.fd))
-        really_close(max(first, recorder.fd + 1), last)
 
     def terminated(number: int, _: object) -> None:
         recorder.finish()
@@ -400,7 +396,6 @@ def replace_ends() -> None:
         signal.raise_signal(number)
 
     os._exit = observed_exit  # type: ignore[assignment]
-    os.closerange = observed_closerange
     signal.signal(signal.SIGTERM, terminated)  # unless the program has a way of its own
 
 
