@@ -23,7 +23,9 @@ EXAMPLES = """examples:
 
 def run(args: argparse.Namespace) -> int:
     """Observe one server; return 1 if it answered wrongly."""
-    recording = running.conversation(*subject(args), args.n, args.pace)
+    if bool(args.step) == bool(args.cmd):
+        raise arguments.Wrong("name a step or a script, or give --cmd")
+    recording = running.conversation(args.step or shlex.split(args.cmd), args.n, args.pace)
     print(summary.text(recording))
     if args.out:
         args.out.write_text("".join(json.dumps(line) + "\n" for line in recording.lines))
@@ -32,15 +34,6 @@ def run(args: argparse.Namespace) -> int:
     for line in recording.problems:
         print(f"not as it should be: {line}", file=sys.stderr)
     return 1 if recording.problems else 0
-
-
-def subject(args: argparse.Namespace) -> tuple[list[str], bool]:
-    """Return the command of the server, and whether it has to be told its port."""
-    if bool(args.step) == bool(args.cmd):
-        raise arguments.Wrong("name a step or a script, or give --cmd")
-    if args.cmd:
-        return shlex.split(args.cmd), "{port}" in args.cmd
-    return args.step, False
 
 
 def server(text: str) -> list[str]:

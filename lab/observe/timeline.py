@@ -196,10 +196,7 @@ def run(args: argparse.Namespace) -> int:
     arguments.want_matplotlib()
     from lab.show import pictures
 
-    recordings = {
-        step: running.conversation(running.step_command(step), False, args.n, args.pace)
-        for step in args.steps
-    }
+    recordings = running.conversations(args.steps, args.n, args.pace)
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 

@@ -132,8 +132,7 @@ def draw() -> None:
 
     pictures.save(BENCH / "requests.svg", partial(plots.requests, results()))
     for name, steps in DRAWN.items():
-        found = {step: running.conversation(running.step_command(step)) for step in steps}
-        pictures.save(FLOWS / name, partial(timeline.draw, found))
+        pictures.save(FLOWS / name, partial(timeline.draw, running.conversations(steps)))
 
 
 def add_to(commands: arguments.Commands) -> None:
