@@ -327,15 +327,3 @@ def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
     """Start the server of a step on a free port."""
     script = str(ROOT / step / "server.py")
     return Server([sys.executable, script, "{port}", *arguments], patience)
-
-
-def named(word: str) -> str:
-    """Return the step that `word` names: its folder, or how that begins (`step5`, `5`).
-
-    Raises ValueError, with a line that says so, if it names none or several.
-    """
-    word = word.rstrip("/")
-    found = [step for step in STEPS if step.startswith((word, f"step{word}"))]
-    if len(found) != 1:
-        raise ValueError(f"{word!r} is not one of {', '.join(STEPS)}")
-    return found[0]
