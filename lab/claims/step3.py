@@ -3,9 +3,10 @@
 import re
 import time
 
+from lab.claims import costs
 from lab.claims.claim import Finding, claim, found, started
 from lab.harness import servers
-from lab.harness.clients import busy, exactly, expect, greeted_clients
+from lab.harness.clients import exactly, expect, greeted
 from lab.harness.servers import STEPS, Server
 
 
@@ -67,7 +68,7 @@ def zero_bytes_is_the_end(full: bool) -> Finding:
     ends; ours does so with `--once`.
     """
     with narrating("--once") as server:
-        with greeted_clients(server, 1):
+        with greeted(server):
             pass
         status = server.process.wait(5)
         log = server.log()
@@ -83,11 +84,7 @@ def waiting_is_cheap(full: bool) -> Finding:
     Compared with a program that asks again and again instead.
     """
     seconds = 2.0 if full else 0.3
-    shares = []
-    for server in (started(3), started(4, "--interval", "0")):
-        with server, greeted_clients(server, 1):
-            time.sleep(0.05)  # it has come to its next call
-            shares.append(busy(server, seconds))
-    waiting, asking = shares
+    both = started(3), started(4, "--interval", "0")
+    waiting, asking = (costs.idle_share(server, seconds) for server in both)
     measured = f"{waiting:.2%} of a core in {seconds:g} s; asking all the time: {asking:.0%}"
     return found(waiting < 0.01 and asking > 10 * waiting, measured)
