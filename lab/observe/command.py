@@ -2,6 +2,10 @@
 
 The server is run as it is, and driven with the real client. Both are recorded: that a
 client waits in the backlog can only be seen from there.
+
+  python -m lab observe step5_select -n 3
+  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
+  python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
 """
 
 import argparse
@@ -13,12 +17,6 @@ from pathlib import Path
 from lab.observe import run as running
 from lab.observe import summary, trace
 from lab.show import arguments
-
-EXAMPLES = """examples:
-  python -m lab observe step5_select -n 3
-  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
-  python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
-"""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,18 +43,11 @@ def server(text: str) -> list[str]:
     return [sys.executable, text, "0"]
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "observe",
-        help="every call in which a server can wait",
-        description=__doc__,
-        epilog=EXAMPLES,
-    )
     add, file = parser.add_argument, arguments.file
     add("step", metavar="STEP", nargs="?", type=server, help="a step, or a script like one")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     arguments.add_clients(parser, 3)
     add("--out", metavar="FILE", type=file, help="write the calls there, as lines of JSON")
     add("--trace", metavar="FILE", type=file, help="write them as trace events, for Perfetto")
-    parser.set_defaults(run=run)

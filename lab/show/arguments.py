@@ -5,13 +5,11 @@ import contextlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from lab.harness.servers import STEPS
 
 N = TypeVar("N", int, float)
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Wrong(Exception):  # noqa: N818, the error is the reader's
