@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from typing import Any
 
 from lab import race
 from lab.bench import command as bench
@@ -15,13 +16,27 @@ from lab.observe import timeline
 from lab.pages import command as pages
 from lab.show.arguments import Parser, Wrong
 
+COMMANDS: dict[str, Any] = {
+    "race": race,
+    "check": check,
+    "observe": observe,
+    "timeline": timeline,
+    "claims": claims,
+    "bench": bench,
+    "pages": pages,
+}
+"""Each has a docstring that says what it does, `add_arguments(parser)` and `run(arguments)`."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     found: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
     commands = found.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    for command in (race, check, observe, timeline, claims, bench, pages):
-        command.add_to(commands)
+    for name, command in COMMANDS.items():
+        what = str(command.__doc__).partition("\n")[0].partition(": ")[2].rstrip(".")
+        its = commands.add_parser(name, help=what, description=command.__doc__)
+        command.add_arguments(its)
+        its.set_defaults(run=command.run)
     return found
 
 

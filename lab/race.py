@@ -1,4 +1,8 @@
-"""`python -m lab race`: all servers at once, each with the same clients, side by side."""
+"""`python -m lab race`: all servers at once, each with the same clients, side by side.
+
+Start the servers on free ports, drive each with one client and then with N at once, show who
+waits, and compare. Ctrl-C ends it and the servers.
+"""
 
 import argparse
 import asyncio
@@ -131,14 +135,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "race",
-        help="all servers at once, each with the same clients",
-        description="Start the servers on free ports, drive each with one client and then with\n"
-        "N at once, show who waits, and compare. Ctrl-C ends it and the servers.",
-    )
     arguments.add_clients(parser, 5)
     arguments.add_steps(parser, "*")
-    parser.set_defaults(run=run)

@@ -80,13 +80,9 @@ def measure(wanted: list[plan.Pair], count: int) -> list[dict[str, object]]:
     return found
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "bench", help="what each model costs, beside peers and the limit", description=__doc__
-    )
     add = parser.add_argument
     add("--full", action="store_true", help="all tables, in some twenty minutes (the ratios)")
     add("--pairs", type=arguments.positive, default=pairs.PAIRS, help="turns of each side (20)")
     add("--json", metavar="FILE", type=arguments.file, help="also write what was measured here")
-    parser.set_defaults(run=run)

@@ -17,22 +17,14 @@ OURS, PEER, LIMIT = "ours", "peer", "limit"
 PATIENCE = 5.0
 """Seconds that a server has for an answer."""
 
-MANY = 1_000_000
-"""More clients than anybody brings."""
-
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server: the command that starts it, and what it cannot do.
-
-    `clients` is how many it can have at once (one more is left unserved, or takes minutes).
-    `needs` is the package without which it does not run.
-    """
+    """A server: the command that starts it, and `needs`, the package without which it cannot."""
 
     name: str
     kind: str
     command: tuple[str, ...]
-    clients: int = MANY
     needs: str = ""
 
     def start(self) -> Server:
@@ -45,16 +37,16 @@ class Contestant:
         return "" if not self.needs or importlib.util.find_spec(self.needs) else self.needs
 
 
-def ours(number: int, *arguments: str, clients: int = MANY) -> Contestant:
+def ours(number: int, *arguments: str) -> Contestant:
     """Return the server of a step."""
     step = STEPS[number - 1]
     command = (sys.executable, str(ROOT / step / "server.py"), "0", "--quiet", *arguments)
-    return Contestant(" ".join((step, *arguments)), OURS, command, clients)
+    return Contestant(" ".join((step, *arguments)), OURS, command)
 
 
 def polling(interval: float) -> Contestant:
-    """Return step 4 with an interval, in seconds. It accepts one client a round."""
-    return ours(4, "--interval", f"{interval:g}", clients=5100)
+    """Return step 4 with an interval, in seconds."""
+    return ours(4, "--interval", f"{interval:g}")
 
 
 def asyncio(style: str, uvloop: bool = False) -> Contestant:
@@ -66,15 +58,15 @@ def asyncio(style: str, uvloop: bool = False) -> Contestant:
     return Contestant(f"asyncio {style}", PEER, command)
 
 
-def peer(name: str, module: str, needs: str = "", clients: int = MANY) -> Contestant:
+def peer(name: str, module: str, needs: str = "") -> Contestant:
     """Return the server of a module in `lab/bench/peers/`."""
     command = (sys.executable, "-m", f"lab.bench.peers.{module}", "0")
-    return Contestant(name, PEER, command, clients, needs)
+    return Contestant(name, PEER, command, needs)
 
 
-SEQUENTIAL, THREADS, BLOCKING = ours(1, clients=1), ours(2), ours(3, clients=1)
+SEQUENTIAL, THREADS, BLOCKING = ours(1), ours(2), ours(3)
 POLLING = polling(0)
-SELECT, EPOLL, LOOP = ours(5, clients=1010), ours(6), ours(7)
+SELECT, EPOLL, LOOP = ours(5), ours(6), ours(7)
 POLL = peer("poll(2) in step 5", "poll")
 SOCKETSERVER = peer("socketserver threads", "threads")
 STREAMS, PROTOCOL = asyncio("streams"), asyncio("protocol")

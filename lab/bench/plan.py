@@ -72,7 +72,7 @@ def targets(limit: Iterable[Contestant]) -> list[Target]:
 
 
 def tables(limit: tuple[Contestant, ...]) -> list[Pair]:
-    """Return the pairs of all tables: each who can do the work, and the reference."""
+    """Return the pairs of all tables: each who does the work, and the reference."""
     many = (*c.STEPS_MANY, c.POLL, *c.PEERS, *limit)
     some = (c.THREADS, c.SELECT, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL, c.STREAMS, c.TRIO, *limit)
     return [
@@ -88,7 +88,5 @@ def tables(limit: tuple[Contestant, ...]) -> list[Pair]:
 def _rows(workload: Workload, point: int, contestants: Iterable[Contestant]) -> list[Pair]:
     reference = Side(REFERENCE, workload, point)
     return [
-        (Side(one, workload, point), reference)
-        for one in dict.fromkeys((REFERENCE, *contestants))
-        if workload.clients(point) <= one.clients
+        (Side(one, workload, point), reference) for one in dict.fromkeys((REFERENCE, *contestants))
     ]

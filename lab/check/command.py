@@ -3,6 +3,10 @@
 The server takes the protocol's port, and that is all it has to know: give the command
 that starts it, with {port} where the port belongs, or where it runs already. Without
 either, the seven steps are checked, or those that are named.
+
+  python -m lab check step5_select
+  python -m lab check --cmd './my-server {port}'
+  python -m lab check --connect localhost:8080 --only talk,latency
 """
 
 import argparse
@@ -19,12 +23,6 @@ from lab.harness.servers import Endpoint
 from lab.show import arguments
 from lab.show.arguments import Wrong
 from lab.show.progress import progress
-
-EXAMPLES = """examples:
-  python -m lab check step5_select
-  python -m lab check --cmd './my-server {port}'
-  python -m lab check --connect localhost:8080 --only talk,latency
-"""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,14 +110,8 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), arguments.port(port)
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "check",
-        help="what a server can do and what it cannot, in any language",
-        description=__doc__,
-        epilog=EXAMPLES,
-    )
     add, file = parser.add_argument, arguments.file
     arguments.add_steps(parser, "*")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
@@ -133,4 +125,3 @@ def add_to(commands: arguments.Commands) -> None:
     add("--matrix", action="store_true", help="print which step holds which check, and end")
     add("--json", metavar="FILE", type=file, help="write the verdicts there")
     add("--junit", metavar="FILE", type=file, help="write them as JUnit XML")
-    parser.set_defaults(run=run)

@@ -88,8 +88,7 @@ def started(step: int, *arguments: str) -> Server:
 
 def recorded(full: bool, *steps: int) -> dict[str, Recording]:
     """Return what each of these steps does while three clients talk at once, by its name."""
-    names = [STEPS[step - 1] for step in steps]
-    return {name: run.conversation(run.step_command(name), pace=pace(full)) for name in names}
+    return run.conversations([STEPS[step - 1] for step in steps], pace=pace(full))
 
 
 def checked(check: str, server: Server) -> Verdict:

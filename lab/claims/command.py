@@ -79,15 +79,11 @@ def draw(finding: Finding, file: Path) -> None:
         pictures.save(file, lambda: plots.draw(finding.curves))
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "claims", help="every claim of the notes as an experiment", description=__doc__
-    )
     add = parser.add_argument
     add("keys", metavar="KEY", nargs="*", help="as A2 (all of them)")
     add("--list", action="store_true", help="list the claims and end")
     add("--full", action="store_true", help="as large as on the pages, all in ten minutes")
     add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
     add("--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture")
-    parser.set_defaults(run=run)

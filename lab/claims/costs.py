@@ -3,18 +3,22 @@
 import random
 import statistics
 import time
+from collections.abc import Callable
 
 from lab.bench.contestants import Contestant
 from lab.bench.workloads import BUSY, crowd, frame
-from lab.harness.clients import busy, expect, greeted_clients
+from lab.harness.clients import busy, expect, greeted, greeted_clients
+from lab.harness.servers import Server
 
 
-def memory(contestant: Contestant, count: int) -> float:
-    """Return how many bytes of the server's own memory each of so many silent clients takes."""
-    with contestant.start() as server, greeted_clients(server, 1):
-        empty = server.memory()
+def memory(
+    contestant: Contestant, count: int, of: Callable[[Server], int] = Server.memory
+) -> float:
+    """Return how many bytes (`of` the server's own memory) each of so many silent clients takes."""
+    with contestant.start() as server, greeted(server):
+        empty = of(server)
         with greeted_clients(server, count):
-            found = (server.memory() - empty) / count
+            found = (of(server) - empty) / count
             server.stop()  # first: ten thousand that leave at once can keep it busy for a minute
     return found
 
@@ -29,6 +33,13 @@ def request(contestant: Contestant, idle: int, talking: int = BUSY, seconds: flo
             used = server.cpu_seconds() - before
         server.stop()
     return used / answers * 1e6
+
+
+def idle_share(server: Server, seconds: float) -> float:
+    """Run a server, and return the share of a core that it uses while its one client is silent."""
+    with server, greeted(server):
+        time.sleep(0.05)  # it has come to its next call
+        return busy(server, seconds)
 
 
 def interval(contestant: Contestant, most: float, seconds: float) -> tuple[float, float]:

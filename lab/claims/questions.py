@@ -14,6 +14,7 @@ from lab.bench.contestants import THREADS
 from lab.broken import catalogue
 from lab.check.prompt import BURST
 from lab.check.suite import HELD
+from lab.claims import costs
 from lab.claims.claim import (
     HOLDS,
     WITHIN,
@@ -25,26 +26,14 @@ from lab.claims.claim import (
     told_apart,
     told_by,
 )
+from lab.claims.step6 import SILENCE
 from lab.claims.step7 import asked, computing, number_that_takes
 from lab.harness import processes
-from lab.harness.clients import (
-    busy,
-    clients,
-    exactly,
-    expect,
-    greeted_clients,
-    reset,
-    send_until_stuck,
-)
+from lab.harness.clients import MiB, clients, exactly, expect, greeted, reset, send_until_stuck
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import has_ipv6
 from lab.harness.talks import at_once
 from step7_event_loop_threadpool.eventloop import Loop
-
-MiB = 1 << 20
-
-SILENCE = 0.3
-"""Seconds without an answer after which no more is expected."""
 
 
 @claim("Q1")
@@ -60,14 +49,11 @@ def always_writable(full: bool) -> Finding:
     """Why does an idle server use all of a core? It waits for room to write while it has nothing
     to send.
     """
-    shares = []
-    for name in ("always_watches_for_writing", "right"):
-        with catalogue.started(name) as server, greeted_clients(server, 1):
-            shares.append(busy(server, 1 if full else 0.3))
-    wrong, right = shares
+    both = map(catalogue.started, ("always_watches_for_writing", "right"))
+    wrong, right = (costs.idle_share(server, 1 if full else 0.3) for server in both)
     otherwise = f"waiting for room only while something is unsent, {right:.1%}"
     measured = f"one idle client: {wrong:.0%} of a core; {otherwise}"
-    return found(wrong > 0.5 and right < 0.05, measured)
+    return found(wrong > 10 * max(right, 0.01), measured)
 
 
 @claim("Q3")
@@ -95,7 +81,7 @@ def partial_sends(full: bool) -> Finding:
     """Why do long answers lose bytes? `send` may take less than it is given, and says how much."""
     counts = []
     for name in ("careless_send", "right"):
-        with catalogue.started(name) as server, greeted_clients(server, 1) as (sock,):
+        with catalogue.started(name) as server, greeted(server) as sock:
             owed = send_until_stuck(sock, b"^" + b"a" * (16 * MiB)) - 1
             sock.settimeout(1)  # it reads only now
             counts.append((owed - len(exactly(sock, owed)), owed))
@@ -146,12 +132,8 @@ def eight_megabytes(full: bool) -> Finding:
     uses.
     """
     count = 1000 if full else 200
-    with THREADS.start() as server, greeted_clients(server, 1):
-        before = server.memory(), processes.virtual_bytes(server.pid)
-        with greeted_clients(server, count):
-            after = server.memory(), processes.virtual_bytes(server.pid)
-            server.stop()
-    resident, virtual = ((now - then) / count for now, then in zip(after, before, strict=True))
+    resident = costs.memory(THREADS, count)
+    virtual = costs.memory(THREADS, count, lambda server: processes.virtual_bytes(server.pid))
     used = f"{resident / 1024:.0f} KiB of memory"
     measured = f"{virtual / MiB:.1f} MiB of addresses for each of {count} threads, and {used}"
     return found(virtual > MiB > 10 * resident, measured, WITHIN)

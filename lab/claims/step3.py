@@ -3,15 +3,10 @@
 import re
 import time
 
+from lab.claims import costs
 from lab.claims.claim import Finding, claim, found, started
-from lab.harness import servers
-from lab.harness.clients import busy, exactly, expect, greeted_clients
-from lab.harness.servers import STEPS, Server
-
-
-def narrating(*arguments: str) -> Server:
-    """Run step 3, which logs every call."""
-    return servers.start(STEPS[2], *arguments)
+from lab.harness.clients import exactly, expect, greeted
+from lab.harness.servers import STEPS, Server, start
 
 
 def wait_for(server: Server, pattern: str) -> str:
@@ -31,7 +26,7 @@ def recv_sleeps(full: bool) -> Finding:
     has typed something, `recv returned 6 bytes`.
     """
     pause = 1.0 if full else 0.2
-    with narrating() as server, server.connect() as sock:
+    with start(STEPS[2]) as server, server.connect() as sock:
         waiting = wait_for(server, IN_RECV)
         time.sleep(pause)
         unchanged = server.log() == waiting
@@ -47,7 +42,7 @@ def recv_sleeps(full: bool) -> Finding:
 def the_second_terminal(full: bool) -> Finding:
     """What a second client sends is not read until the first has left."""
     pause = 1.0 if full else 0.2
-    with narrating() as server, server.connect() as first, server.connect() as second:
+    with start(STEPS[2]) as server, server.connect() as first, server.connect() as second:
         expect(first, b"*")
         second.sendall(b"^asdf$")
         second.settimeout(pause)
@@ -66,8 +61,8 @@ def zero_bytes_is_the_end(full: bool) -> Finding:
     """That the other side has left is seen by `recv` returning 0 bytes. The original program then
     ends; ours does so with `--once`.
     """
-    with narrating("--once") as server:
-        with greeted_clients(server, 1):
+    with start(STEPS[2], "--once") as server:
+        with greeted(server):
             pass
         status = server.process.wait(5)
         log = server.log()
@@ -83,11 +78,7 @@ def waiting_is_cheap(full: bool) -> Finding:
     Compared with a program that asks again and again instead.
     """
     seconds = 2.0 if full else 0.3
-    shares = []
-    for server in (started(3), started(4, "--interval", "0")):
-        with server, greeted_clients(server, 1):
-            time.sleep(0.05)  # it has come to its next call
-            shares.append(busy(server, seconds))
-    waiting, asking = shares
+    both = started(3), started(4, "--interval", "0")
+    waiting, asking = (costs.idle_share(server, seconds) for server in both)
     measured = f"{waiting:.2%} of a core in {seconds:g} s; asking all the time: {asking:.0%}"
     return found(waiting < 0.01 and asking > 10 * waiting, measured)

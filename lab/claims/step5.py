@@ -14,7 +14,7 @@ from lab.check.prompt import answer_time
 from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Curves, Finding, claim, found, recorded, started
 from lab.claims.step1 import served_at_once
-from lab.harness.clients import clients, exactly, greeted_clients, room_for
+from lab.harness.clients import clients, exactly, greeted, greeted_clients, room_for
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import STEPS
 from lab.observe import run, summary
@@ -99,7 +99,7 @@ def handed_over_anew(full: bool) -> Finding:
 def passed_on(step: int, idle: int) -> tuple[float, float]:
     """Return how many descriptors go to the kernel for each request, and how many come back."""
     with run.watched(run.step_command(STEPS[step - 1], "--quiet")) as session:
-        with greeted_clients(session.server, idle), greeted_clients(session.server, 1) as (sock,):
+        with greeted_clients(session.server, idle), greeted(session.server) as sock:
             start = time.monotonic()
             sock.sendall(b"^")
             answer_time(sock)

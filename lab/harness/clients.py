@@ -134,36 +134,27 @@ def letters(size: int) -> bytes:
 
 def exchange(sock: socket.socket, pieces: Iterable[bytes], size: int) -> bytes:
     """Send the pieces, and meanwhile receive `size` bytes; fewer if no more come."""
-    patience = sock.gettimeout()
+    patience = sock.gettimeout() or 0
     unsent, rest = memoryview(b""), iter(pieces)
     answer = bytearray()
+    poll = select.poll()  # beside a thousand clients our descriptors are too high for `select`
     sock.setblocking(False)
     while len(answer) < size:
         if not unsent:
             unsent = memoryview(next(rest, b""))
-        readable, writable = ready(sock, patience or 0, writing=bool(unsent))
-        if not readable and not writable:
+        poll.register(sock, select.POLLIN | (select.POLLOUT if unsent else 0))
+        events = dict(poll.poll(patience * 1000))
+        if not events:
             break
-        if readable:
+        if events[sock.fileno()] & ~select.POLLOUT:
             data = sock.recv(min(MiB, size - len(answer)))
             if not data:
                 break
             answer += data
-        if writable:
+        if unsent and events[sock.fileno()] & ~select.POLLIN:
             unsent = unsent[sock.send(unsent) :]
     sock.settimeout(patience)
     return bytes(answer)
-
-
-def ready(sock: socket.socket, seconds: float, writing: bool) -> tuple[bool, bool]:
-    """Wait until there is something to read, or (if `writing`) room; return which.
-
-    With `poll`: beside a thousand clients our own descriptors are too high for `select`.
-    """
-    poll = select.poll()
-    poll.register(sock, select.POLLIN | (select.POLLOUT if writing else 0))
-    events = dict(poll.poll(seconds * 1000)).get(sock.fileno(), 0)
-    return bool(events & ~select.POLLOUT), writing and bool(events & ~select.POLLIN)
 
 
 def those_ready(
@@ -257,9 +248,7 @@ def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> in
     """Send until nothing has moved for `quiet` seconds; return how much was taken."""
     patience, sent = sock.gettimeout(), 0
     sock.setblocking(False)
-    room = select.poll()
-    room.register(sock, select.POLLOUT)
-    while sent < len(data) and room.poll(quiet * 1000):
+    while sent < len(data) and those_ready([sock], quiet, select.POLLOUT):
         with contextlib.suppress(BlockingIOError):
             sent += sock.send(memoryview(data)[sent : sent + 64 * 1024])
     sock.settimeout(patience)

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from lab.harness import processes
@@ -97,16 +96,11 @@ class Endpoint:
         try:
             self.wait_until_ready()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self.close()
 
@@ -142,13 +136,8 @@ class Server(Endpoint):
         self.command = command
         words = [word.replace("{port}", str(self.port)) for word in command]
         if limit or taken:
-            words = [
-                sys.executable,
-                str(ROOT / "lab/harness/launch.py"),
-                str(limit),
-                str(taken),
-                *words,
-            ]
+            launch = str(ROOT / "lab/harness/launch.py")
+            words = [sys.executable, launch, str(limit), str(taken), *words]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
         try:
             self.process = subprocess.Popen(
@@ -207,12 +196,8 @@ class Server(Endpoint):
         end = os.pread(fd, 4096, max(0, os.fstat(fd).st_size - 4096))
         lines = end.decode(errors="replace").splitlines()
         # Java ends with many lines of where, and says before them what.
-        lines = [line for line in lines if not line.startswith("\tat ")][-5:]
-        return (
-            "its last words:" + "".join(f"\n    {line}" for line in lines)
-            if lines
-            else "it logged nothing"
-        )
+        lines = [f"\n    {line}" for line in lines if not line.startswith("\tat ")][-5:]
+        return f"its last words:{''.join(lines)}" if lines else "it logged nothing"
 
     def ended(self, wait: float = 0) -> str:
         """Say how it ended, and what it logged last; "" if it still runs after `wait` seconds."""
@@ -327,15 +312,3 @@ def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
     """Start the server of a step on a free port."""
     script = str(ROOT / step / "server.py")
     return Server([sys.executable, script, "{port}", *arguments], patience)
-
-
-def named(word: str) -> str:
-    """Return the step that `word` names: its folder, or how that begins (`step5`, `5`).
-
-    Raises ValueError, with a line that says so, if it names none or several.
-    """
-    word = word.rstrip("/")
-    found = [step for step in STEPS if step.startswith((word, f"step{word}"))]
-    if len(found) != 1:
-        raise ValueError(f"{word!r} is not one of {', '.join(STEPS)}")
-    return found[0]

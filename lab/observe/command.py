@@ -2,6 +2,10 @@
 
 The server is run as it is, and driven with the real client. Both are recorded: that a
 client waits in the backlog can only be seen from there.
+
+  python -m lab observe step5_select -n 3
+  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
+  python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
 """
 
 import argparse
@@ -14,16 +18,12 @@ from lab.observe import run as running
 from lab.observe import summary, trace
 from lab.show import arguments
 
-EXAMPLES = """examples:
-  python -m lab observe step5_select -n 3
-  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
-  python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
-"""
-
 
 def run(args: argparse.Namespace) -> int:
     """Observe one server; return 1 if it answered wrongly."""
-    recording = running.conversation(*subject(args), args.n, args.pace)
+    if bool(args.step) == bool(args.cmd):
+        raise arguments.Wrong("name a step or a script, or give --cmd")
+    recording = running.conversation(args.step or shlex.split(args.cmd), args.n, args.pace)
     print(summary.text(recording))
     if args.out:
         args.out.write_text("".join(json.dumps(line) + "\n" for line in recording.lines))
@@ -32,15 +32,6 @@ def run(args: argparse.Namespace) -> int:
     for line in recording.problems:
         print(f"not as it should be: {line}", file=sys.stderr)
     return 1 if recording.problems else 0
-
-
-def subject(args: argparse.Namespace) -> tuple[list[str], bool]:
-    """Return the command of the server, and whether it has to be told its port."""
-    if bool(args.step) == bool(args.cmd):
-        raise arguments.Wrong("name a step or a script, or give --cmd")
-    if args.cmd:
-        return shlex.split(args.cmd), "{port}" in args.cmd
-    return args.step, False
 
 
 def server(text: str) -> list[str]:
@@ -52,18 +43,11 @@ def server(text: str) -> list[str]:
     return [sys.executable, text, "0"]
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "observe",
-        help="every call in which a server can wait",
-        description=__doc__,
-        epilog=EXAMPLES,
-    )
     add, file = parser.add_argument, arguments.file
     add("step", metavar="STEP", nargs="?", type=server, help="a step, or a script like one")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     arguments.add_clients(parser, 3)
     add("--out", metavar="FILE", type=file, help="write the calls there, as lines of JSON")
     add("--trace", metavar="FILE", type=file, help="write them as trace events, for Perfetto")
-    parser.set_defaults(run=run)

@@ -4,21 +4,8 @@
 
 Before the program is loaded, what it would import is replaced: sockets, `select` and its
 kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, and becomes
-a line of JSON in the file RECORD when it has ended:
-
-- `call`, `thread` (0 is the main thread; the others are numbered as they start)
-- `start`, `end`: seconds of CLOCK_MONOTONIC, which all processes of a machine share; `end`
-  is null if the program ended first
-- `cpu`: seconds of CPU time that the thread had used, at the start and at the end
-- `fd`, `peer`, `local`: the socket's descriptor, the other end of it (of `accept`: who
-  came), and its own address if it was the program that connected it
-- `result`: bytes, or the new descriptor, or the new thread
-- `handed`, `ready`: of `select` and its kin, how many descriptors the kernel was given with
-  this call, and which it returned
-- `error`: the name of the errno or of the exception
-- `file`, `line`, `function`: where in the program's own code, not that of a library
-- `count`: how many calls this line stands for. Calls that only said EAGAIN, one after the
-  other from the same line of the program, are folded into one.
+a line of JSON in the file RECORD when it has ended. What is in a line is in docs/observe.md;
+only that here times are seconds of CLOCK_MONOTONIC, which all processes of a machine share.
 
 A `thread`, and a piece of `work` in a pool, are lines too, with their `name`. The last line
 has `cost`: the seconds that all this took. Nothing here imports the rest of the lab, and
@@ -43,7 +30,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -80,28 +67,20 @@ class Recorder:
         number: int = self.here.number
         return number
 
-    def call(
-        self,
-        call: str,
-        function: Callable[[], Any],
-        about: Callable[[Any], Event] = lambda _: {},
-        /,
-        **known: Any,
-    ) -> Any:
-        """Make a call and record it, with what is `known` of it and what is `about` its result.
+    @contextlib.contextmanager
+    def call(self, call: str, /, **known: Any) -> Iterator[Event]:
+        """Record the call that is made in the block; what is seen of its result is added there.
 
         A call that is made by another one is part of that, and not recorded.
         """
         if getattr(self.here, "inside", False):
-            return function()
+            yield {}
+            return
         began = time.monotonic()
         self.here.inside = True
         try:
-            with self.event(call, **known, **place(sys._getframe(1))) as event:
-                result = function()
-                event["end"] = time.monotonic()
-                event.update(about(result))
-                return result
+            with self.event(call, **known, **place(sys._getframe())) as event:
+                yield event
         finally:
             self.here.inside = False
             self.cost += time.monotonic() - began - (event["end"] - event["start"])
@@ -120,7 +99,7 @@ class Recorder:
             event["error"] = errno.errorcode.get(code, type(error).__name__)
             raise
         finally:
-            event.setdefault("end", time.monotonic())
+            event["end"] = time.monotonic()
             event["cpu"][1] = time.thread_time()
             self.under_way.pop(id(event), None)
             self.keep(event)
@@ -175,7 +154,7 @@ def place(frame: FrameType | None) -> Event:
     while frame and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     if not frame:
-        return {"file": None, "line": None, "function": None}
+        return {}
     code = frame.f_code
     return {"file": shown(code.co_filename), "line": frame.f_lineno, "function": code.co_qualname}
 
@@ -215,46 +194,31 @@ class ObservedSocket(socket.socket):
     peer: str | None = None
     local: str | None = None
 
+    def called(self, name: str) -> contextlib.AbstractContextManager[Event]:
+        """Record the call on this socket that is made in the block."""
+        return recorder.call(name, fd=self.fileno(), peer=self.peer, local=self.local)
+
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept, and know from now on who the new socket's peer is."""
-
-        def about(accepted: tuple[Any, Any]) -> Event:
-            sock, came_from = accepted
-            sock.peer = address(came_from)
-            return {"result": sock.fileno(), "peer": sock.peer}
-
-        found: tuple[socket.socket, Any] = self.recorded("accept", super().accept, about)
-        return found
+        with self.called("accept") as event:
+            sock, came_from = super().accept()
+            sock.peer = address(came_from)  # type: ignore[attr-defined]
+            event |= {"result": sock.fileno(), "peer": address(came_from)}
+        return sock, came_from
 
     def connect(self, to: Any) -> None:
         """Connect, and know from now on whence and whither."""
         self.peer = address(to)
-        try:
-            self.recorded("connect", functools.partial(super().connect, to))
-        finally:
-            with contextlib.suppress(OSError):
-                self.local = address(self.getsockname())
+        with self.called("connect") as event:
+            try:
+                super().connect(to)
+            finally:
+                with contextlib.suppress(OSError):
+                    event["local"] = self.local = address(self.getsockname())
 
     def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
-        self.recorded("close", functools.partial(super()._real_close, *args))  # type: ignore[misc]
-
-    def recorded(
-        self, name: str, function: Callable[[], Any], about: Callable[[Any], Event] | None = None
-    ) -> Any:
-        """Make a call on this socket and record it."""
-        known = {"fd": self.fileno(), "peer": self.peer}
-        if self.local:
-            known["local"] = self.local
-        return recorder.call(name, function, about or transferred, **known)
-
-
-def transferred(result: Any) -> Event:
-    """Say how many bytes a call has moved."""
-    if isinstance(result, tuple) and result:
-        result = result[0]  # of recvfrom and recvmsg
-    if isinstance(result, bytes):
-        return {"result": len(result)}
-    return {"result": result} if isinstance(result, int) else {}
+        with self.called("close"):
+            super()._real_close(*args)  # type: ignore[misc]
 
 
 def observed_method(name: str) -> Any:
@@ -263,10 +227,16 @@ def observed_method(name: str) -> Any:
 
     @functools.wraps(real, assigned=("__name__", "__doc__"))
     def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
-        def about(result: Any) -> Event:
-            return transferred(memoryview(args[0]).nbytes if name == "sendall" else result)
-
-        return self.recorded(name, functools.partial(real, self, *args, **options), about)
+        with self.called(name) as event:
+            result = real(self, *args, **options)
+            moved = result[0] if isinstance(result, tuple) else result  # of recvfrom and recvmsg
+            if name == "sendall":
+                moved = args[0]
+            if isinstance(moved, int):
+                event["result"] = moved
+            elif moved is not None:
+                event["result"] = memoryview(moved).nbytes
+        return result
 
     return method
 
@@ -289,13 +259,10 @@ def replace_sockets() -> None:
 
 def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any:
     """Call `select.select` and record it."""
-
-    def about(found: tuple[list[Any], ...]) -> Event:
-        return {"ready": [descriptor(one) for group in found for one in group]}
-
-    handed = len(r) + len(w) + len(x)
-    call = functools.partial(real_select, r, w, x, timeout)
-    return recorder.call("select", call, about, handed=handed)
+    with recorder.call("select", handed=len(r) + len(w) + len(x)) as event:
+        found = real_select(r, w, x, timeout)
+        event["ready"] = [descriptor(one) for group in found for one in group]
+    return found
 
 
 class ObservedKernel:
@@ -319,31 +286,31 @@ class ObservedKernel:
 
     def poll(self, *args: Any, **options: Any) -> Any:
         """Wait, with epoll or with the older call, to which all are handed each time."""
-        call = functools.partial(self._kernel.poll, *args, **options)
         handed = len(self._watched) if self.kind == "poll" else 0
-        return self._wait("poll", call, lambda found: [fd for fd, _ in found], handed)
+        with recorder.call(f"{self.kind}.poll", handed=handed) as event:
+            found = self._kernel.poll(*args, **options)
+            event["ready"] = [fd for fd, _ in found]
+        return found
 
     def control(self, changes: Any, most: int, *args: Any) -> Any:
         """Change what is watched, or wait, as kqueue does."""
         changes = list(changes or ())
-        call = functools.partial(self._kernel.control, changes, most, *args)
+        name, known = "control", {"handed": len(changes)}
         if not most:
-            return recorder.call(f"{self.kind}.change", call, fd=changes[0].ident)
-        return self._wait("control", call, lambda found: [one.ident for one in found], len(changes))
-
-    def _wait(self, name: str, call: Any, ready: Callable[[Any], list[int]], handed: int) -> Any:
-        def about(found: Any) -> Event:
-            return {"ready": ready(found)}
-
-        return recorder.call(f"{self.kind}.{name}", call, about, handed=handed)
+            name, known = "change", {"fd": changes[0].ident}
+        with recorder.call(f"{self.kind}.{name}", **known) as event:
+            found = self._kernel.control(changes, most, *args)
+            if most:
+                event["ready"] = [one.ident for one in found]
+        return found
 
 
 def observed_change(name: str) -> Any:
     """Return a method that makes the call `name` of an `epoll` or `poll` and records it."""
 
     def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
-        call = functools.partial(getattr(self._kernel, name), fd, *args, **options)
-        recorder.call(f"{self.kind}.{name}", call, fd=descriptor(fd))
+        with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
+            getattr(self._kernel, name)(fd, *args, **options)
         if name == "unregister":
             self._watched.discard(descriptor(fd))
         else:
@@ -382,7 +349,8 @@ def replace_threads() -> None:
     real_submit = concurrent.futures.ThreadPoolExecutor.submit
 
     def sleep(seconds: float) -> None:
-        recorder.call("sleep", functools.partial(real_sleep, seconds))
+        with recorder.call("sleep"):
+            real_sleep(seconds)
 
     def start(self: threading.Thread) -> None:
         run, thread = self.run, next(recorder.numbers)
@@ -393,7 +361,8 @@ def replace_threads() -> None:
                 run()
 
         self.run = observed_run  # type: ignore[method-assign]
-        recorder.call("Thread.start", functools.partial(real_start, self), result=thread)
+        with recorder.call("Thread.start", result=thread):
+            real_start(self)
 
     def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
         name = getattr(work, "__qualname__", type(work).__name__)
@@ -402,7 +371,8 @@ def replace_threads() -> None:
             with recorder.event("work", name=name):
                 return work(*args, **options)
 
-        return recorder.call("submit", functools.partial(real_submit, self, observed), name=name)
+        with recorder.call("submit", name=name):
+            return real_submit(self, observed)
 
     time.sleep = sleep  # type: ignore[assignment]
     threading.Thread.start = start  # type: ignore[method-assign]
@@ -413,16 +383,12 @@ def replace_threads() -> None:
 
 
 def replace_ends() -> None:
-    """Have the record finished whatever ends the program, and spared if it closes all files."""
-    really_exit, really_close = os._exit, os.closerange
+    """Have the record finished whatever ends the program."""
+    really_exit = os._exit
 
     def observed_exit(status: int) -> None:
         recorder.finish()
         really_exit(status)
-
-    def observed_closerange(first: int, last: int) -> None:
-        really_close(first, min(last, recorder.fd))
-        really_close(max(first, recorder.fd + 1), last)
 
     def terminated(number: int, _: object) -> None:
         recorder.finish()
@@ -430,7 +396,6 @@ def replace_ends() -> None:
         signal.raise_signal(number)
 
     os._exit = observed_exit  # type: ignore[assignment]
-    os.closerange = observed_closerange
     signal.signal(signal.SIGTERM, terminated)  # unless the program has a way of its own
 
 

@@ -118,23 +118,8 @@ def read(files: dict[str, Path]) -> Recording:
     for line in lines:
         line["start"] = round(line["start"] - zero, 7)
         line["end"] = line["end"] and round(line["end"] - zero, 7)
-    events = [event(line, last - zero) for line in named(lines) if line["call"] != "exit"]
+    events = [event(line, last - zero) for line in lines if line["call"] != "exit"]
     return Recording(events, lines, zero, costs[0] if costs else None)
-
-
-def named(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines, with the client that each is about."""
-    connecting: dict[int, dict[str, Any]] = {}  # by the client's descriptor
-    found = []
-    for line in lines:
-        ours = line["process"] == CLIENT
-        line = {**line, "client": line.get("local" if ours else "peer")}
-        if ours and line["call"] == "connect":
-            connecting[line["fd"]] = line
-        elif ours and line["client"] and line["fd"] in connecting:
-            connecting.pop(line["fd"])["client"] = line["client"]  # known since it was connected
-        found.append(line)
-    return found
 
 
 def event(line: dict[str, Any], last: float) -> Event:
@@ -142,6 +127,7 @@ def event(line: dict[str, Any], last: float) -> Event:
     begun, ended = line["cpu"]
     known = {key: value for key, value in line.items() if key in Event.__dataclass_fields__}
     known |= {
+        "client": line.get("local" if line["process"] == CLIENT else "peer"),
         "end": last if line["end"] is None else line["end"],
         "ended": line["end"] is not None,
         "cpu": (ended or begun) - begun,

@@ -5,8 +5,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.harness.servers import ROOT, Foreign, Server
@@ -31,24 +31,12 @@ def observed(command: Sequence[str], file: Path) -> list[str]:
     return [python, INSIDE, str(file), *words]
 
 
+@dataclass
 class Session:
-    """A server under observation, which is running, and the clients that talk to it."""
+    """A server under observation, which is running, and the file of each record."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
-        self.server = server
-        self.files = {SERVER: folder / SERVER}
-        self.folder = folder
-
-    def talk(self, count: int, pace: float) -> tuple[str, ...]:
-        """Have the real client hold so many conversations, observed too; return its problems."""
-        self.files[CLIENT] = self.folder / CLIENT
-        where = [self.server.host, str(self.server.port)]
-        options = ["-n", str(count), "--pace", str(pace)]
-        command = [sys.executable, CLIENT_SCRIPT, *where, *options]
-        done = subprocess.run(
-            observed(command, self.files[CLIENT]), capture_output=True, text=True, check=False
-        )
-        return tuple(re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr, re.MULTILINE))
+    server: Server
+    files: dict[str, Path]
 
     def recording(self) -> Recording:
         """Return what was recorded so far; all of it, when the server has ended."""
@@ -56,17 +44,18 @@ class Session:
 
 
 @contextlib.contextmanager
-def watched(command: Sequence[str], foreign: bool = False) -> Iterator[Session]:
+def watched(command: Sequence[str]) -> Iterator[Session]:
     """Run a server under observation; it has ended after the block, the record is still there.
 
-    `foreign` is for a server that does not say when it serves, with `{port}` in its command.
+    One with `{port}` in its command need not say when it serves.
     """
     with tempfile.TemporaryDirectory() as folder:
-        kind = Foreign if foreign else Server
-        server = kind(observed(command, Path(folder) / SERVER))
+        file = Path(folder, SERVER)
+        kind = Foreign if any("{port}" in word for word in command) else Server
+        server = kind(observed(command, file))
         server.command = command  # the name by which to speak of it
         with server:
-            yield Session(server, Path(folder))
+            yield Session(server, {SERVER: file})
 
 
 def step_command(step: str, *arguments: str) -> list[str]:
@@ -74,13 +63,24 @@ def step_command(step: str, *arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / step / "server.py"), "0", *arguments]
 
 
-def conversation(
-    command: Sequence[str], foreign: bool = False, count: int = 3, pace: float = 1.0
-) -> Recording:
-    """Observe a server from its start to its end, with so many of the real client's talks."""
-    with watched(command, foreign) as session:
-        problems = session.talk(count, pace)
-        if how := session.server.ended():
-            problems += (f"the server: {how}",)
-        session.server.stop()
-        return replace(session.recording(), problems=problems)
+def conversation(command: Sequence[str], count: int = 3, pace: float = 1.0) -> Recording:
+    """Observe a server from its start to its end, with so many of the real client's talks.
+
+    The client is observed too; what it says of answers becomes the recording's `problems`.
+    """
+    with watched(command) as session:
+        server, file = session.server, session.files[SERVER].with_name(CLIENT)
+        client = [sys.executable, CLIENT_SCRIPT, server.host, str(server.port)]
+        client += ["-n", str(count), "--pace", str(pace)]
+        done = subprocess.run(observed(client, file), capture_output=True, text=True, check=False)
+        problems = re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr, re.MULTILINE)
+        if how := server.ended():
+            problems.append(f"the server: {how}")
+        server.stop()
+        session.files[CLIENT] = file
+        return replace(session.recording(), problems=tuple(problems))
+
+
+def conversations(steps: Iterable[str], count: int = 3, pace: float = 1.0) -> dict[str, Recording]:
+    """Observe one step after the other so; return the recordings by their names."""
+    return {step: conversation(step_command(step), count, pace) for step in steps}

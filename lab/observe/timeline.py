@@ -196,26 +196,14 @@ def run(args: argparse.Namespace) -> int:
     arguments.want_matplotlib()
     from lab.show import pictures
 
-    recordings = {
-        step: running.conversation(running.step_command(step), False, args.n, args.pace)
-        for step in args.steps
-    }
+    recordings = running.conversations(args.steps, args.n, args.pace)
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "timeline", help="draw what servers and clients did", description=__doc__
-    )
+    add, file = parser.add_argument, arguments.file
     arguments.add_steps(parser, "+")
     arguments.add_clients(parser, 3)
-    parser.add_argument(
-        *("-o", "--out"),
-        metavar="FILE",
-        type=arguments.file,
-        required=True,
-        help="the picture, an SVG",
-    )
-    parser.set_defaults(run=run)
+    add("-o", "--out", metavar="FILE", type=file, required=True, help="the picture, an SVG")

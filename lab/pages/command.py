@@ -132,17 +132,12 @@ def draw() -> None:
 
     pictures.save(BENCH / "requests.svg", partial(plots.requests, results()))
     for name, steps in DRAWN.items():
-        found = {step: running.conversation(running.step_command(step)) for step in steps}
-        pictures.save(FLOWS / name, partial(timeline.draw, found))
+        pictures.save(FLOWS / name, partial(timeline.draw, running.conversations(steps)))
 
 
-def add_to(commands: arguments.Commands) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser = commands.add_parser(
-        "pages", help="write what the pages show of the program", description=__doc__
-    )
     add = parser.add_argument
     add("--check", action="store_true", help="write nothing; fail if something is not current")
     add("--anew", action="store_true", help="run all that is printed anew, for new figures")
     add("--pictures", action="store_true", help="draw the bench's pictures and the timelines too")
-    parser.set_defaults(run=run)

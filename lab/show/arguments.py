@@ -1,14 +1,15 @@
 """Arguments of commands, checked before hours of work go into them."""
 
 import argparse
+import contextlib
 import importlib.util
-import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeVar
 
-from lab.harness import servers
+from lab.harness.servers import STEPS
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+N = TypeVar("N", int, float)
 
 
 class Wrong(Exception):  # noqa: N818, the error is the reader's
@@ -39,43 +40,28 @@ def add_steps(parser: argparse.ArgumentParser, number: str) -> None:
 
 
 def step(text: str) -> str:
-    """Parse an argument that names a step."""
-    try:
-        return servers.named(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    """Parse an argument that names a step: its folder, or how that begins (`step5`, `5`)."""
+    word = text.rstrip("/")
+    found = [step for step in STEPS if step.startswith((word, f"step{word}"))]
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(STEPS)}")
+    return found[0]
 
 
-def seconds(text: str) -> float:
-    """Parse an argument that is a number of seconds above 0."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return value
+def number(kind: type[N], least: float, most: float) -> Callable[[str], N]:
+    """Return what parses an argument that is a number in these bounds."""
+
+    def parse(text: str) -> N:
+        with contextlib.suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not from {least:g} to {most:g}")
+
+    return parse
 
 
-def port(text: str) -> int:
-    """Parse an argument that is a port number."""
-    value = int(text)
-    if not 1 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 65535")
-    return value
-
-
-def positive(text: str) -> int:
-    """Parse an argument that is a number of clients."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
-
-
-def pace(text: str) -> float:
-    """Parse an argument that scales the pauses."""
-    value = float(text)
-    if not 0 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000")
-    return value
+port, positive = number(int, 1, 65535), number(int, 1, 100_000)
+pace, seconds = number(float, 0, 1000), number(float, 0.01, 3600)
 
 
 def file(text: str) -> Path:

@@ -256,12 +256,6 @@ def test_without_a_compiler_the_limit_is_left_out(
         assert len(said) == 3
 
 
-def test_nobody_is_asked_for_more_clients_than_it_can_have() -> None:
-    for pair in plan.tables(()):
-        for side in pair:
-            assert side.workload.clients(side.point) <= side.contestant.clients
-
-
 def test_step6_stands_beside_itself_in_every_table() -> None:
     tables = {(top.workload, top.point) for top, _ in plan.tables(())}
     for workload, point in tables:

@@ -159,8 +159,8 @@ def test_what_fails_is_said_and_the_others_go_on(
 
     monkeypatch.setitem(CLAIMS, "A1", fails)
     parser = argparse.ArgumentParser()
-    command.add_to(parser.add_subparsers())
-    args = parser.parse_args(["claims", "A1", "C3"])
+    command.add_arguments(parser)
+    args = parser.parse_args(["A1", "C3"])
     assert command.run(args) == 1
     printed = capsys.readouterr().out
     assert f"Failed: no answer\n     {NOT_CARRIED_OUT}" in printed
