@@ -94,8 +94,8 @@ class Recording:
 
     @property
     def end(self) -> float:
-        """When the last event ended."""
-        return max(event.end for event in self.events)
+        """When the last client was gone, or all was over if none came."""
+        return max(event.end for event in self.of(CLIENT) or self.events)
 
     def clients(self) -> list[str]:
         """Return the addresses of the clients, in the order in which they connected."""
