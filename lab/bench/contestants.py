@@ -60,7 +60,7 @@ def asyncio(style: str, uvloop: bool = False) -> Contestant:
 
 def peer(name: str, module: str, needs: str = "") -> Contestant:
     """Return the server of a module in `lab/bench/peers/`."""
-    command = (sys.executable, "-m", f"lab.bench.peers.{module}", "0")
+    command = (sys.executable, "-m", "lab.bench.peers", module, "0")
     return Contestant(name, PEER, command, needs)
 
 

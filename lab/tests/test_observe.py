@@ -106,7 +106,7 @@ def test_step_6_registers_each_client_once(step: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="epoll is Linux's")
 def test_others_do_otherwise() -> None:
     """A server on poll(2) is seen to hand over everybody each time."""
-    command = [sys.executable, "-m", "lab.bench.peers.poll", "0"]
+    command = [sys.executable, "-m", "lab.bench.peers", "poll", "0"]
     recording = run.conversation(command, pace=0.1)
     assert len(recording.of(SERVER, "poll.register")) == 4
     assert all(event.handed for event in recording.of(SERVER, "poll.poll"))
