@@ -79,17 +79,7 @@ TORNADO = peer("tornado", "tornado_server", "tornado")
 STEPS_MANY = (THREADS, polling(0.01), SELECT, EPOLL, LOOP)
 """Ours that serve many at once; step 4 sleeps, or it would be busy when it is another's turn."""
 
-PEERS = (
-    SOCKETSERVER,
-    STREAMS,
-    PROTOCOL,
-    UV_STREAMS,
-    UV_PROTOCOL,
-    GEVENT,
-    TRIO,
-    TWISTED,
-    TORNADO,
-)
+PEERS = (SOCKETSERVER, STREAMS, PROTOCOL, UV_STREAMS, UV_PROTOCOL, GEVENT, TRIO, TWISTED, TORNADO)
 
 C_EPOLL, C_LIBUV = "C on epoll", "C on libuv"
 _PROGRAMS = {C_EPOLL: ("epoll", ()), C_LIBUV: ("libuv", ("-luv",))}
