@@ -30,7 +30,6 @@ class Event:
     ended: bool
     cpu: float
     cpu_at: float
-    fd: int | None = None
     client: str | None = None
     result: int | None = None
     handed: int | None = None
@@ -38,8 +37,6 @@ class Event:
     error: str | None = None
     file: str | None = None
     line: int | None = None
-    function: str | None = None
-    name: str | None = None
     count: int = 1
 
     @property
