@@ -1,10 +1,8 @@
 """What was recorded of a server and of its clients, on one time axis."""
 
-import heapq
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,24 +68,17 @@ class Recording:
     cost: float | None
     problems: tuple[str, ...] = ()
 
-    @cached_property
-    def _index(self) -> dict[tuple[str, str | int | None], list[Event]]:
-        """The events of a process by call, by thread, and (None) all of them."""
-        found = defaultdict(list)
-        for event in self.events:
-            for key in (None, event.call, event.thread):
-                found[event.process, key].append(event)
-        return found
-
     def of(self, process: str, *calls: str) -> list[Event]:
         """Return the events of the server or the client: of these calls, or of all."""
-        groups = [self._index.get((process, call), []) for call in calls or (None,)]
-        return list(heapq.merge(*groups, key=lambda event: event.start))
+        mine = [event for event in self.events if event.process == process]
+        return [event for event in mine if not calls or event.call in calls]
 
     def threads(self) -> dict[int, list[Event]]:
         """Return the events of each of the server's threads, in the order of their numbers."""
-        numbers = sorted({event.thread for event in self.of(SERVER)})
-        return {number: self._index[SERVER, number] for number in numbers}
+        found = defaultdict(list)
+        for event in self.of(SERVER):
+            found[event.thread].append(event)
+        return dict(sorted(found.items()))
 
     @property
     def end(self) -> float:
