@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lab.bench.contestants import Contestant
-from lab.bench.workloads import BUSY, IDLE, REQUESTS, Talk, Workload
+from lab.bench.load import Talk
+from lab.bench.workloads import BUSY, IDLE, REQUESTS, Workload
 from lab.harness import processes
 from lab.harness.clients import Failed
 from lab.harness.servers import Server, ServerError
