@@ -7,9 +7,8 @@ kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, 
 a line of JSON in the file RECORD when it has ended. What is in a line is in docs/observe.md;
 only that here times are seconds of CLOCK_MONOTONIC, which all processes of a machine share.
 
-A `thread`, and a piece of `work` in a pool, are lines too, with their `name`. The last line
-has `cost`: the seconds that all this took. Nothing here imports the rest of the lab, and
-no line is lost when the program ends by `os._exit`.
+A `thread` is a line too. The last one has `cost`: the seconds that all this took. Nothing here
+imports the rest of the lab, and no line is lost when the program ends by `os._exit`.
 """
 
 import atexit
@@ -273,7 +272,6 @@ class ObservedKernel:
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._kernel = type(self).real(*args, **options)
-        self._watched: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
@@ -285,9 +283,8 @@ class ObservedKernel:
         self._kernel.close()
 
     def poll(self, *args: Any, **options: Any) -> Any:
-        """Wait, with epoll or with the older call, to which all are handed each time."""
-        handed = len(self._watched) if self.kind == "poll" else 0
-        with recorder.call(f"{self.kind}.poll", handed=handed) as event:
+        """Wait, with epoll or with the older call."""
+        with recorder.call(f"{self.kind}.poll", handed=0) as event:
             found = self._kernel.poll(*args, **options)
             event["ready"] = [fd for fd, _ in found]
         return found
@@ -311,10 +308,6 @@ def observed_change(name: str) -> Any:
     def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
         with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
             getattr(self._kernel, name)(fd, *args, **options)
-        if name == "unregister":
-            self._watched.discard(descriptor(fd))
-        else:
-            self._watched.add(descriptor(fd))
 
     return change
 
@@ -357,7 +350,7 @@ def replace_threads() -> None:
 
         def observed_run() -> None:
             recorder.here.number = thread
-            with recorder.event("thread", name=self.name):
+            with recorder.event("thread"):
                 run()
 
         self.run = observed_run  # type: ignore[method-assign]
@@ -365,14 +358,8 @@ def replace_threads() -> None:
             real_start(self)
 
     def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
-        name = getattr(work, "__qualname__", type(work).__name__)
-
-        def observed() -> Any:
-            with recorder.event("work", name=name):
-                return work(*args, **options)
-
-        with recorder.call("submit", name=name):
-            return real_submit(self, observed)
+        with recorder.call("submit"):
+            return real_submit(self, work, *args, **options)
 
     time.sleep = sleep  # type: ignore[assignment]
     threading.Thread.start = start  # type: ignore[method-assign]

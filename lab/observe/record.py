@@ -47,11 +47,6 @@ class Event:
         """Whether it only said that there is nothing."""
         return self.error == "EAGAIN"
 
-    @property
-    def spans_others(self) -> bool:
-        """Whether it is a whole thread, or a whole piece of work."""
-        return self.call in ("thread", "work")
-
 
 @dataclass(frozen=True)
 class Recording:

@@ -56,7 +56,7 @@ def summary(recording: Recording) -> Summary:
     found = Summary(until)
     kinds: dict[str, Kind] = defaultdict(Kind)
     for event in recording.of(SERVER):
-        if event.spans_others or event.end < 0 or event.start > until:
+        if event.call == "thread" or event.end < 0 or event.start > until:
             continue
         kind = kinds[event.call]
         kind.calls += event.count

@@ -75,7 +75,7 @@ def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: 
     bars = [Bar(RUN, begun, ended)]
     for event in events:
         start, end = max(event.start, begun), min(event.end, ended)
-        if end > start and event.slept > summary.ASLEEP and not event.spans_others:
+        if end > start and event.slept > summary.ASLEEP and event.call != "thread":
             client = "" if event.call == "accept" else names.get(event.client or "", "")
             label = f"{event.call} {client}".strip() + f", line {event.line}"
             bars.append(Bar(kind(event.call), start, end, label))
