@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.broken import catalogue
 from lab.claims.step1 import served_at_once
 from lab.harness import servers
 from lab.harness.clients import clients, expect, settle
@@ -253,6 +254,11 @@ def test_a_server_that_dies_is_told_of(tmp_path: Path) -> None:
     script.write_text(BARE.replace("while data", "raise SystemExit(7)\n        while data"))
     recording = run.conversation([sys.executable, str(script), "{port}"], pace=0.1)
     assert "the server: it ended with status 7" in recording.problems[-1]
+
+
+def test_a_server_that_has_to_be_killed_is_told_of() -> None:
+    recording = run.conversation(catalogue.command("ignores_sigterm"), pace=0.1)
+    assert "its record is lost" in recording.problems[-1]
 
 
 def test_what_is_not_python_is_refused(tmp_path: Path) -> None:
