@@ -60,7 +60,7 @@ def asyncio(style: str, uvloop: bool = False) -> Contestant:
 
 def peer(name: str, module: str, needs: str = "") -> Contestant:
     """Return the server of a module in `lab/bench/peers/`."""
-    command = (sys.executable, "-m", f"lab.bench.peers.{module}", "0")
+    command = (sys.executable, "-m", "lab.bench.peers", module, "0")
     return Contestant(name, PEER, command, needs)
 
 
@@ -79,17 +79,7 @@ TORNADO = peer("tornado", "tornado_server", "tornado")
 STEPS_MANY = (THREADS, polling(0.01), SELECT, EPOLL, LOOP)
 """Ours that serve many at once; step 4 sleeps, or it would be busy when it is another's turn."""
 
-PEERS = (
-    SOCKETSERVER,
-    STREAMS,
-    PROTOCOL,
-    UV_STREAMS,
-    UV_PROTOCOL,
-    GEVENT,
-    TRIO,
-    TWISTED,
-    TORNADO,
-)
+PEERS = (SOCKETSERVER, STREAMS, PROTOCOL, UV_STREAMS, UV_PROTOCOL, GEVENT, TRIO, TWISTED, TORNADO)
 
 C_EPOLL, C_LIBUV = "C on epoll", "C on libuv"
 _PROGRAMS = {C_EPOLL: ("epoll", ()), C_LIBUV: ("libuv", ("-luv",))}

@@ -7,6 +7,8 @@ import contextlib
 import selectors
 import socket
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from lab.harness.clients import Failed, shown
 
@@ -14,6 +16,10 @@ PIECE = 256 * 1024
 """Bytes to ask of one `recv`."""
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+Talk = Callable[[float], int]
+"""Has clients talk for so many seconds, and returns how many answers came; Failed if one is wrong.
+"""
 
 
 class Talker:
@@ -24,10 +30,6 @@ class Talker:
         self.request = request
         self.answer = answer
         self.sent = self.received = 0
-
-    def fileno(self) -> int:
-        """Return the descriptor of its socket."""
-        return self.sock.fileno()
 
     def ask(self) -> bool:
         """Begin the next request; return whether some of it is still to be sent."""
@@ -50,47 +52,43 @@ class Talker:
         return self.received == len(self.answer)
 
 
-class Crowd:
-    """Talkers on these sockets, and the selector that waits for them."""
-
-    def __init__(self, socks: list[socket.socket], request: bytes, answer: bytes) -> None:
-        self.patience = socks[0].gettimeout()
-        self.selector = selectors.DefaultSelector()
+@contextlib.contextmanager
+def talkers(socks: list[socket.socket], request: bytes, answer: bytes) -> Iterator[Talk]:
+    """Have such clients on these sockets, and yield how they talk."""
+    with selectors.DefaultSelector() as selector:
+        patience = socks[0].gettimeout()
         for sock in socks:
             sock.setblocking(False)
-            self.selector.register(sock, READ, Talker(sock, request, answer))
+            selector.register(sock, READ, Talker(sock, request, answer))
+        yield partial(talk, selector, patience)
 
-    def talk(self, seconds: float) -> int:
-        """Have all ask for so long, and hear their last answers; return how many came in all.
 
-        Failed if one is not right.
-        """
-        end, answers = time.perf_counter() + seconds, 0
-        keys = list(self.selector.get_map().values())
-        for key in keys:
-            self._watch(key, key.data.ask())
-        asking = len(keys)
-        while asking:
-            ready = self.selector.select(self.patience)
-            if not ready:
-                raise Failed(f"said nothing for {self.patience:g} s")
-            for key, events in ready:
-                talker: Talker = key.data
-                unsent = key.events != READ
-                if events & WRITE:
-                    unsent = talker.send()
-                if events & READ and talker.hear():
-                    answers += 1
-                    over = time.perf_counter() >= end
-                    unsent = not over and talker.ask()
-                    asking -= over
-                self._watch(key, unsent)
-        return answers
+def talk(selector: selectors.BaseSelector, patience: float | None, seconds: float) -> int:
+    """Have all ask for so long, and hear their last answers; return how many came in all."""
+    end, answers = time.perf_counter() + seconds, 0
+    keys = list(selector.get_map().values())
+    for key in keys:
+        watch(selector, key, key.data.ask())
+    asking = len(keys)
+    while asking:
+        ready = selector.select(patience)
+        if not ready:
+            raise Failed(f"said nothing for {patience:g} s")
+        for key, events in ready:
+            talker: Talker = key.data
+            unsent = key.events != READ
+            if events & WRITE:
+                unsent = talker.send()
+            if events & READ and talker.hear():
+                answers += 1
+                over = time.perf_counter() >= end
+                unsent = not over and talker.ask()
+                asking -= over
+            watch(selector, key, unsent)
+    return answers
 
-    def _watch(self, key: selectors.SelectorKey, unsent: bool) -> None:
-        if unsent != (key.events != READ):
-            self.selector.modify(key.fileobj, READ | WRITE if unsent else READ, key.data)
 
-    def close(self) -> None:
-        """Close the selector; the sockets are not ours."""
-        self.selector.close()
+def watch(selector: selectors.BaseSelector, key: selectors.SelectorKey, unsent: bool) -> None:
+    """Wait for room as well, or no more, if that changes."""
+    if unsent != (key.events != READ):
+        selector.modify(key.fileobj, READ | WRITE if unsent else READ, key.data)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lab.bench.contestants import Contestant
-from lab.bench.workloads import BUSY, IDLE, REQUESTS, Talk, Workload
+from lab.bench.load import Talk
+from lab.bench.workloads import BUSY, IDLE, REQUESTS, Workload
 from lab.harness import processes
 from lab.harness.clients import Failed
 from lab.harness.servers import Server, ServerError
@@ -69,18 +70,16 @@ class Running:
         self.warm: list[Slice] = []
         self.memory = 0.0
 
-    def slice(self, talk: Talk, slices: list[Slice]) -> float:
-        """Have its clients talk; return the seconds of CPU time that an answer took."""
+    def slice(self, talk: Talk) -> Slice:
+        """Have its clients talk; return what it did."""
         cpu, faults, start = self.server.cpu_seconds(), self.faults(), time.perf_counter()
         answers = talk(SLICE)
         seconds = time.perf_counter() - start
-        cpu = self.server.cpu_seconds() - cpu
-        slices.append(Slice(cpu, self.faults() - faults, answers, seconds))
-        return cpu / answers
+        return Slice(self.server.cpu_seconds() - cpu, self.faults() - faults, answers, seconds)
 
     def faults(self) -> int:
         """Return the page faults of the server and its children so far."""
-        return sum(map(processes.page_faults, processes.tree(self.server.pid)))
+        return sum(map(processes.page_faults, self.server.tree()))
 
     def figures(self) -> dict[str, float]:
         """Return the figures, with those of the first generation as `cold` and `cold_faults`."""
@@ -98,7 +97,7 @@ def running(side: Side) -> Iterator[tuple[Running, Talk]]:
         found = Running(server)
         first = REQUESTS.bring(server, BUSY) if side.workload is IDLE else side.bring(server)
         with first as talk:
-            found.slice(talk, found.cold)
+            found.cold.append(found.slice(talk))
         before = server.memory()
         with side.bring(server) as talk:
             if side.workload is IDLE and side.point:
@@ -116,17 +115,15 @@ def paired(top: Side, bottom: Side, pairs: int = PAIRS) -> dict[str, object]:
     found: dict[str, object] = {"top": top.key, "bottom": bottom.key}
     try:
         with running(top) as (one, talk_one), running(bottom) as (other, talk_other):
-            ratios = []
-            for turn in range(pairs):
-                if turn % 2:  # neither is always the first
-                    b = other.slice(talk_other, other.warm)
-                    a = one.slice(talk_one, one.warm)
-                else:
-                    a = one.slice(talk_one, one.warm)
-                    b = other.slice(talk_other, other.warm)
-                ratios.append(a / b)
+            sides = [(one, talk_one), (other, talk_other)]
+            for _ in range(pairs):
+                for side, talk in sides:
+                    side.warm.append(side.slice(talk))
+                sides.reverse()  # neither is always the first
     except (Failed, ServerError, OSError) as error:
         return found | {"failed": str(error)}
+    slices = zip(one.warm, other.warm, strict=True)
+    ratios = [(a.cpu / a.answers) / (b.cpu / b.answers) for a, b in slices]
     low, _, high = statistics.quantiles(ratios, n=4) if pairs > 1 else (*ratios, 0, *ratios)
     both = {"top": one.figures(), "bottom": other.figures()}
     ratio = both["top"]["cpu"] / both["bottom"]["cpu"]

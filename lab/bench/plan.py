@@ -34,10 +34,6 @@ class Target:
         return "met" if ratio <= self.must else "NOT MET"
 
 
-def _busy(contestant: Contestant, clients: int = 50) -> Side:
-    return Side(contestant, REQUESTS, clients)
-
-
 def _against(
     title: str,
     one: Contestant,
@@ -46,7 +42,7 @@ def _against(
     aim: float | None = None,
     clients: int = 50,
 ) -> Target:
-    pair = _busy(one, clients), _busy(other, clients)
+    pair = Side(one, REQUESTS, clients), Side(other, REQUESTS, clients)
     return Target(f"{title}, {clients} clients", pair, must, aim)
 
 

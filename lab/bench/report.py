@@ -44,10 +44,8 @@ class Results:
 
     def ratio(self, name: str, clients: int) -> float:
         """Return what a request of 64 bytes takes beside step 6; KeyError if not measured."""
-        for one in self.against_reference("requests", clients):
-            if one["top"][0] == name:
-                return float(one["ratio"])
-        raise KeyError(f"{clients} clients of {name}")
+        rows = self.against_reference("requests", clients)
+        return float({one["top"][0]: one["ratio"] for one in rows}[name])
 
 
 def ratios(results: Results) -> Table:

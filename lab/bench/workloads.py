@@ -1,8 +1,4 @@
-"""The work that is measured. Each workload brings clients to a server, and yields how they talk.
-
-What it yields is a function that has them talk for so many seconds, and returns how many answers
-came.
-"""
+"""The work that is measured. Each workload brings clients to a server, and yields how they talk."""
 
 import contextlib
 import socket
@@ -11,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from lab.bench.load import Crowd
+from lab.bench.load import Talk, talkers
 from lab.harness.clients import expect, greeted_clients, letters, owed
 from lab.harness.servers import Server
 
@@ -19,8 +15,6 @@ BUSY = 50
 """Clients that talk beside the idle ones."""
 
 KiB, MiB = 1 << 10, 1 << 20
-
-Talk = Callable[[float], int]
 
 
 def frame(size: int) -> tuple[bytes, bytes]:
@@ -32,12 +26,8 @@ def frame(size: int) -> tuple[bytes, bytes]:
 @contextlib.contextmanager
 def crowd(server: Server, count: int, size: int) -> Iterator[Talk]:
     """So many clients, all with requests of `size` bytes."""
-    with greeted_clients(server, count) as socks:
-        found = Crowd(socks, *frame(size))
-        try:
-            yield found.talk
-        finally:
-            found.close()
+    with greeted_clients(server, count) as socks, talkers(socks, *frame(size)) as talk:
+        yield talk
 
 
 def requests(server: Server, point: int) -> AbstractContextManager[Talk]:

@@ -23,16 +23,27 @@ def memory(
     return found
 
 
-def request(contestant: Contestant, idle: int, talking: int = BUSY, seconds: float = 0.5) -> float:
-    """Return the microseconds of CPU time that a request takes beside `idle` clients."""
+def cpu_us(server: Server) -> float:
+    """Return the microseconds of CPU time that a server has used so far."""
+    return server.cpu_seconds() * 1e6
+
+
+def request(
+    contestant: Contestant,
+    idle: int,
+    talking: int = BUSY,
+    seconds: float = 0.5,
+    of: Callable[[Server], float] = cpu_us,
+) -> float:
+    """Return how much (`of` the server's CPU time) a request takes beside `idle` clients."""
     with contestant.start() as server, greeted_clients(server, idle):
         with crowd(server, talking, 64) as talk:
             talk(0.1)
-            before = server.cpu_seconds()
+            before = of(server)
             answers = talk(seconds)
-            used = server.cpu_seconds() - before
+            used = of(server) - before
         server.stop()
-    return used / answers * 1e6
+    return used / answers
 
 
 def idle_share(server: Server, seconds: float) -> float:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from lab.bench import contestants
-from lab.bench.workloads import crowd
 from lab.broken import catalogue
 from lab.check.prompt import answer_time
 from lab.claims import costs
@@ -34,12 +33,13 @@ def threads_cost(full: bool) -> Finding:
     Memory is what belongs to the process alone. Switches are counted while all talk at once.
     """
     points = (100, 1000, 3000, 9000) if full else (100, 500)
+    both = contestants.THREADS, contestants.EPOLL
     memory = {
         step.name: [(float(count), costs.memory(step, count) * count / 2**20) for count in points]
-        for step in (contestants.THREADS, contestants.EPOLL)
+        for step in both
     }
     (many, threads), (_, loop) = (of_all[-1] for of_all in memory.values())
-    switches = [context_switches(step, 50) for step in (2, 6)]
+    switches = [costs.request(step, 0, of=context_switches) for step in both]
     measured = (
         f"{many:,.0f} silent clients take {threads:.0f} MiB here and {loop:.1f} MiB in step 6; with"
         f" 50 that talk there are {switches[0]:.2f} context switches a request, and"
@@ -50,15 +50,7 @@ def threads_cost(full: bool) -> Finding:
     return found(more, measured, curves=curves)
 
 
-def context_switches(step: int, count: int) -> float:
-    """Return the server's context switches for each request, with so many clients that talk."""
-    with started(step) as server, crowd(server, count, 64) as talk:
-        before = switches_of(server)
-        answers = talk(0.5)
-        return (switches_of(server) - before) / answers
-
-
-def switches_of(server: Server) -> int:
+def context_switches(server: Server) -> int:
     """Return how often the system has switched away from the server's threads, all told."""
     total = 0
     for status in Path(f"/proc/{server.pid}/task").glob("*/status"):

@@ -8,13 +8,14 @@ import statistics
 import time
 import timeit
 from collections.abc import Callable
+from functools import partial
 
 from lab.bench.contestants import EPOLL, POLLING, SELECT, Contestant
 from lab.check.prompt import answer_time
 from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Curves, Finding, claim, found, recorded, started
 from lab.claims.step1 import served_at_once
-from lab.harness.clients import clients, exactly, greeted, greeted_clients, room_for
+from lab.harness.clients import greeted, greeted_clients, idle_clients, room_for
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import STEPS
 from lab.observe import run, summary
@@ -42,16 +43,11 @@ def fd_setsize(full: bool) -> Finding:
 
 
 def served_of(step: int, count: int) -> int:
-    """Return how many of so many clients at once a step answers."""
+    """Return how many of so many clients at once a step takes and keeps."""
     room_for(count)
-    served = 0
-    with started(step) as server, clients(server, count) as socks:
-        for sock in socks:
-            with contextlib.suppress(OSError):  # it was sent away
-                sock.sendall(b"^a")
-                served += exactly(sock, 2) == b"*b"
+    with started(step) as server, idle_clients(server, count) as served:
         server.stop()  # first, since so many that leave at once keep it busy
-    return served
+        return len(served)
 
 
 @claim("E3")
@@ -126,7 +122,7 @@ def searched_for_the_ready(full: bool) -> Finding:
         pairs[0][0].send(b"a")
         whole, bare = (
             (timed(call(fds)) - timed(call(fds[:few]))) / (many - few)
-            for call in (python_, system_)
+            for call in (lambda fds: partial(select.select, fds, [], [], 0), bare_select)
         )
     share = (whole - bare) / whole
     measured = (
@@ -141,12 +137,7 @@ def timed(call: Callable[[], object]) -> float:
     return min(timeit.repeat(call, number=100, repeat=10)) / 100
 
 
-def python_(fds: list[int]) -> Callable[[], object]:
-    """Return a call of `select.select` on these descriptors."""
-    return lambda: select.select(fds, [], [], 0)
-
-
-def system_(fds: list[int]) -> Callable[[], object]:
+def bare_select(fds: list[int]) -> Callable[[], object]:
     """Return the bare system call, with the set already filled."""
     libc, timeout = ctypes.CDLL(None), ctypes.c_long * 2
     bits = sum(1 << fd for fd in fds).to_bytes(128, "little")

@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
@@ -61,7 +62,7 @@ def exactly(sock: socket.socket, size: int) -> bytes:
     """Receive `size` bytes; fewer only if the server closes or is silent for too long."""
     received = bytearray()
     with contextlib.suppress(TimeoutError):
-        while len(received) < size and (data := sock.recv(size - len(received))):
+        while len(received) < size and (data := sock.recv(min(MiB, size - len(received)))):
             received += data
     return bytes(received)
 
@@ -96,13 +97,10 @@ def shown(data: bytes) -> str:
 
 def to_the_end(sock: socket.socket) -> bytes:
     """Receive until the server closes; Failed if it does not."""
-    received = bytearray()
-    try:
-        while data := sock.recv(MiB):
-            received += data
-    except TimeoutError:
-        raise Failed(f"not closed after {shown(bytes(received))}") from None
-    return bytes(received)
+    received = exactly(sock, sys.maxsize)
+    if not ended(sock):
+        raise Failed(f"not closed after {shown(received)}")
+    return received
 
 
 def reset(sock: socket.socket) -> None:

@@ -102,10 +102,6 @@ class Endpoint:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self.close()
-
-    def close(self) -> None:
-        """Close what was open for it here."""
 
 
 NOT_OURS = "the server was not started here"
@@ -192,9 +188,7 @@ class Server(Endpoint):
 
     def last(self) -> str:
         """Say what it has logged last, a few lines at most."""
-        fd = self._log.fileno()
-        end = os.pread(fd, 4096, max(0, os.fstat(fd).st_size - 4096))
-        lines = end.decode(errors="replace").splitlines()
+        lines = self.log()[-4096:].splitlines()
         # Java ends with many lines of where, and says before them what.
         lines = [f"\n    {line}" for line in lines if not line.startswith("\tat ")][-5:]
         return f"its last words:{''.join(lines)}" if lines else "it logged nothing"
@@ -236,8 +230,8 @@ class Server(Endpoint):
             status = self.process.wait()
         return status
 
-    def close(self) -> None:
-        """Close what was open for it here."""
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         if self.process.stdout:
             self.process.stdout.close()
         self._log.close()

@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import simple_client
 from lab.harness.clients import Failed
@@ -15,13 +14,12 @@ from simple_client import DONE, TALKING, Conversation
 T = TypeVar("T")
 
 
-@dataclass
-class Talk:
+class Talk(NamedTuple):
     """A conversation, and when it was greeted and over, in seconds from the start of all."""
 
     name: str
-    greeted: float = 0.0
-    done: float = 0.0
+    greeted: float
+    done: float
 
 
 def talks(server: Endpoint, count: int, pace: float) -> list[Talk]:
@@ -29,20 +27,18 @@ def talks(server: Endpoint, count: int, pace: float) -> list[Talk]:
 
     Raises Failed if an answer was not as it should be.
     """
-    found = {f"conn{i}": Talk(f"conn{i}") for i in range(count)}
+    times: dict[tuple[str, str], float] = {}
     start = time.perf_counter()
 
     def note(conversation: Conversation) -> None:
-        talk, now = found[conversation.name], time.perf_counter() - start
-        if conversation.state == TALKING:
-            talk.greeted = now
-        elif conversation.state == DONE:
-            talk.done = now
+        times[conversation.name, conversation.state] = time.perf_counter() - start
 
     done = asyncio.run(simple_client.run(server.host, server.port, count, pace, note))
     if problems := simple_client.problems(done):
         raise Failed(problems[0])
-    return sorted(found.values(), key=lambda talk: talk.greeted)
+    names = (f"conn{i}" for i in range(count))
+    found = [Talk(name, times[name, TALKING], times[name, DONE]) for name in names]
+    return sorted(found, key=lambda talk: talk.greeted)
 
 
 def elapsed(server: Endpoint, count: int, pace: float) -> float:
@@ -53,4 +49,4 @@ def elapsed(server: Endpoint, count: int, pace: float) -> float:
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     """Make all these calls at the same time, each in a thread of its own; return the results."""
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [called.result() for called in [pool.submit(call) for call in calls]]
+        return list(pool.map(lambda call: call(), calls))

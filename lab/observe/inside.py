@@ -4,24 +4,20 @@
 
 Before the program is loaded, what it would import is replaced: sockets, `select` and its
 kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, and becomes
-a line of JSON in the file RECORD when it has ended. What is in a line is in docs/observe.md;
-only that here times are seconds of CLOCK_MONOTONIC, which all processes of a machine share.
-
-A `thread`, and a piece of `work` in a pool, are lines too, with their `name`. The last line
-has `cost`: the seconds that all this took. Nothing here imports the rest of the lab, and
-no line is lost when the program ends by `os._exit`.
+a line of JSON in the file RECORD, which is written when the program ends, be it by `os._exit` or
+by SIGTERM. What is in a line is in docs/observe.md; only that here times are seconds of
+CLOCK_MONOTONIC, which all processes of a machine share. A `thread` is a line too. The last one has
+`cost`: the seconds that all this took. Nothing here imports the rest of the lab.
 """
 
 import atexit
 import concurrent.futures
 import contextlib
 import errno
-import fcntl
 import functools
 import itertools
 import json
 import os
-import resource
 import runpy
 import select
 import selectors
@@ -42,23 +38,16 @@ Event = dict[str, Any]
 
 
 class Recorder:
-    """The file, and what is under way."""
+    """What has been recorded, and what is under way."""
 
     def __init__(self) -> None:
-        self.fd = -1
+        self.file = ""
         self.here = threading.local()
         self.numbers = itertools.count()
         self.under_way: dict[int, Event] = {}  # by the identity of the event
-        self.folded: dict[int, Event] = {}  # by thread
+        self.ended: list[Event] = []
+        self.last: dict[int, Event] = {}  # by thread
         self.cost = 0.0
-
-    def open(self, path: str) -> None:
-        """Write to this file from now on."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Far up, so that the program's own descriptors have the numbers they always have.
-        self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(soft, 1024) - 1)
-        os.close(fd)
 
     def thread(self) -> int:
         """Return this thread's number. The system's own are used again when a thread ends."""
@@ -105,39 +94,32 @@ class Recorder:
             self.keep(event)
 
     def keep(self, event: Event) -> None:
-        """Write an event, or fold it into the one before it."""
-        before = self.folded.pop(event["thread"], None)
-        if before and alike(before, event):
+        """Keep an event, or fold it into the one before it: the same call in vain."""
+        before = self.last.get(event["thread"])
+        if before and before.get("error") == "EAGAIN" and alike(before, event):
             before["count"] += 1
             before["end"] = event["end"]
             before["cpu"][1] = event["cpu"][1]
             if before.get("fd") != event.get("fd"):
                 before.update(fd=None, peer=None)  # several
-            event = before
-        elif before:
-            self.write(before)
-        if event.get("error") == "EAGAIN":
-            self.folded[event["thread"]] = event
         else:
-            self.write(event)
-
-    def write(self, *events: Event) -> None:
-        """Write a line for each, in one piece."""
-        for event in events:
-            os.write(self.fd, json.dumps(event).encode() + b"\n")
+            self.ended.append(event)
+            self.last[event["thread"]] = event
 
     def finish(self) -> None:
-        """Write what is folded, and what is under way and will never end; then no more."""
+        """Write what has ended, and what is under way and will never end; then no more."""
         unended = [{**event, "end": None} for event in list(self.under_way.values())]
         last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
         last |= {"end": last["start"], "cost": self.cost, "cpu": [time.process_time()] * 2}
-        self.write(*self.folded.values(), *unended, last)
+        lines = [json.dumps(event) + "\n" for event in (*self.ended, *unended, last)]
+        with open(self.file, "w") as file:  # noqa: PTH123
+            file.writelines(lines)
         self.abandon()
 
     def abandon(self) -> None:
         """Write nothing any more: this is the end, or a forked child."""
-        self.fd = os.open(os.devnull, os.O_WRONLY)
-        self.folded.clear()
+        self.file = os.devnull
+        self.ended.clear()
         self.under_way.clear()
 
 
@@ -273,7 +255,6 @@ class ObservedKernel:
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._kernel = type(self).real(*args, **options)
-        self._watched: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
@@ -285,9 +266,8 @@ class ObservedKernel:
         self._kernel.close()
 
     def poll(self, *args: Any, **options: Any) -> Any:
-        """Wait, with epoll or with the older call, to which all are handed each time."""
-        handed = len(self._watched) if self.kind == "poll" else 0
-        with recorder.call(f"{self.kind}.poll", handed=handed) as event:
+        """Wait, with epoll or with the older call."""
+        with recorder.call(f"{self.kind}.poll", handed=0) as event:
             found = self._kernel.poll(*args, **options)
             event["ready"] = [fd for fd, _ in found]
         return found
@@ -311,10 +291,6 @@ def observed_change(name: str) -> Any:
     def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
         with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
             getattr(self._kernel, name)(fd, *args, **options)
-        if name == "unregister":
-            self._watched.discard(descriptor(fd))
-        else:
-            self._watched.add(descriptor(fd))
 
     return change
 
@@ -357,7 +333,7 @@ def replace_threads() -> None:
 
         def observed_run() -> None:
             recorder.here.number = thread
-            with recorder.event("thread", name=self.name):
+            with recorder.event("thread"):
                 run()
 
         self.run = observed_run  # type: ignore[method-assign]
@@ -365,14 +341,8 @@ def replace_threads() -> None:
             real_start(self)
 
     def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
-        name = getattr(work, "__qualname__", type(work).__name__)
-
-        def observed() -> Any:
-            with recorder.event("work", name=name):
-                return work(*args, **options)
-
-        with recorder.call("submit", name=name):
-            return real_submit(self, observed)
+        with recorder.call("submit"):
+            return real_submit(self, work, *args, **options)
 
     time.sleep = sleep  # type: ignore[assignment]
     threading.Thread.start = start  # type: ignore[method-assign]
@@ -416,8 +386,7 @@ def run(command: list[str]) -> None:
 
 def main() -> None:
     """Record the program on the command line."""
-    record, *command = sys.argv[1:]
-    recorder.open(record)
+    recorder.file, *command = sys.argv[1:]
     recorder.thread()  # the main one is 0
     replace_sockets()
     replace_waiting()

@@ -1,10 +1,8 @@
 """What was recorded of a server and of its clients, on one time axis."""
 
-import heapq
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,6 @@ class Event:
     ended: bool
     cpu: float
     cpu_at: float
-    fd: int | None = None
     client: str | None = None
     result: int | None = None
     handed: int | None = None
@@ -38,8 +35,6 @@ class Event:
     error: str | None = None
     file: str | None = None
     line: int | None = None
-    function: str | None = None
-    name: str | None = None
     count: int = 1
 
     @property
@@ -51,11 +46,6 @@ class Event:
     def wasted(self) -> bool:
         """Whether it only said that there is nothing."""
         return self.error == "EAGAIN"
-
-    @property
-    def spans_others(self) -> bool:
-        """Whether it is a whole thread, or a whole piece of work."""
-        return self.call in ("thread", "work")
 
 
 @dataclass(frozen=True)
@@ -73,29 +63,22 @@ class Recording:
     cost: float | None
     problems: tuple[str, ...] = ()
 
-    @cached_property
-    def _index(self) -> dict[tuple[str, str | int | None], list[Event]]:
-        """The events of a process by call, by thread, and (None) all of them."""
-        found = defaultdict(list)
-        for event in self.events:
-            for key in (None, event.call, event.thread):
-                found[event.process, key].append(event)
-        return found
-
     def of(self, process: str, *calls: str) -> list[Event]:
         """Return the events of the server or the client: of these calls, or of all."""
-        groups = [self._index.get((process, call), []) for call in calls or (None,)]
-        return list(heapq.merge(*groups, key=lambda event: event.start))
+        mine = [event for event in self.events if event.process == process]
+        return [event for event in mine if not calls or event.call in calls]
 
     def threads(self) -> dict[int, list[Event]]:
         """Return the events of each of the server's threads, in the order of their numbers."""
-        numbers = sorted({event.thread for event in self.of(SERVER)})
-        return {number: self._index[SERVER, number] for number in numbers}
+        found = defaultdict(list)
+        for event in self.of(SERVER):
+            found[event.thread].append(event)
+        return dict(sorted(found.items()))
 
     @property
     def end(self) -> float:
-        """When the last event ended."""
-        return max(event.end for event in self.events)
+        """When the last client was gone, or all was over if none came."""
+        return max(event.end for event in self.of(CLIENT) or self.events)
 
     def clients(self) -> list[str]:
         """Return the addresses of the clients, in the order in which they connected."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ class Session:
     files: dict[str, Path]
 
     def recording(self) -> Recording:
-        """Return what was recorded so far; all of it, when the server has ended."""
+        """Return what was recorded; the server has ended."""
         return record.read(self.files)
 
 
@@ -51,6 +52,7 @@ def watched(command: Sequence[str]) -> Iterator[Session]:
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, SERVER)
+        file.touch()  # empty it stays if the server is killed
         kind = Foreign if any("{port}" in word for word in command) else Server
         server = kind(observed(command, file))
         server.command = command  # the name by which to speak of it
@@ -76,7 +78,8 @@ def conversation(command: Sequence[str], count: int = 3, pace: float = 1.0) -> R
         problems = re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr, re.MULTILINE)
         if how := server.ended():
             problems.append(f"the server: {how}")
-        server.stop()
+        if server.stop() == -signal.SIGKILL:
+            problems.append("the server: it did not end when told to, and its record is lost")
         session.files[CLIENT] = file
         return replace(session.recording(), problems=tuple(problems))
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lab.observe.record import CLIENT, SERVER, Event, Recording
+from lab.observe.record import SERVER, Event, Recording
 from lab.show.tables import aligned
 
 ASLEEP = 1e-4
@@ -52,11 +52,11 @@ class Summary:
 
 def summary(recording: Recording) -> Summary:
     """Summarize what the server did while there were clients."""
-    until = max(event.end for event in recording.of(CLIENT) or recording.events)
+    until = recording.end
     found = Summary(until)
     kinds: dict[str, Kind] = defaultdict(Kind)
     for event in recording.of(SERVER):
-        if event.spans_others or event.end < 0 or event.start > until:
+        if event.call == "thread" or event.end < 0 or event.start > until:
             continue
         kind = kinds[event.call]
         kind.calls += event.count

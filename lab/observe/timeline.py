@@ -46,19 +46,9 @@ class Lane(NamedTuple):
 def lanes(recording: Recording) -> list[Lane]:
     """Return the clients' lanes, in the order of their coming, and below them the threads'."""
     names = {client: f"conn{number}" for number, client in enumerate(recording.clients())}
-    until = end(recording)
-    return [
-        *(client_lane(recording, client, name) for client, name in names.items()),
-        *(
-            thread_lane(thread, events, names, until)
-            for thread, events in recording.threads().items()
-        ),
-    ]
-
-
-def end(recording: Recording) -> float:
-    """Return when the last client was gone."""
-    return max(event.end for event in recording.of(CLIENT) if event.client)
+    clients = [client_lane(recording, client, name) for client, name in names.items()]
+    threads = recording.threads().items()
+    return clients + [thread_lane(*thread, names, recording.end) for thread in threads]
 
 
 def client_lane(recording: Recording, client: str, name: str) -> Lane:
@@ -85,7 +75,7 @@ def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: 
     bars = [Bar(RUN, begun, ended)]
     for event in events:
         start, end = max(event.start, begun), min(event.end, ended)
-        if end > start and event.slept > summary.ASLEEP and not event.spans_others:
+        if end > start and event.slept > summary.ASLEEP and event.call != "thread":
             client = "" if event.call == "accept" else names.get(event.client or "", "")
             label = f"{event.call} {client}".strip() + f", line {event.line}"
             bars.append(Bar(kind(event.call), start, end, label))
@@ -106,7 +96,7 @@ def draw(recordings: dict[str, Recording]) -> Any:
     import matplotlib.pyplot as plt
 
     drawn = {title: lanes(recording) for title, recording in recordings.items()}
-    until = max(end(recording) for recording in recordings.values())
+    until = max(recording.end for recording in recordings.values())
     heights = [len(rows) + 0.9 for rows in drawn.values()]
     picture, panels = plt.subplots(
         len(drawn),
@@ -118,9 +108,8 @@ def draw(recordings: dict[str, Recording]) -> Any:
     for (title, rows), (axes,) in zip(drawn.items(), panels, strict=True):
         panel(axes, title, rows, until)
     panels[-1][0].set_xlabel("seconds since the first client came", fontsize=8)
-    picture.legend(
-        handles=list(legend(drawn, LEAST * until)), loc="outside upper center", ncols=6, **SMALL
-    )
+    entries = [*legend(drawn, LEAST * until)]
+    picture.legend(handles=entries, loc="outside upper center", ncols=6, **SMALL)
     return picture
 
 

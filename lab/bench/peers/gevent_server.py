@@ -8,7 +8,7 @@ from gevent.server import StreamServer
 
 from common import serving
 from common.framing import ACK, Framing
-from lab.bench.peers import announce
+from lab.bench.peers import HOST, announce
 
 
 def converse(sock: gevent.socket.socket, _: object) -> None:
@@ -21,14 +21,9 @@ def converse(sock: gevent.socket.socket, _: object) -> None:
             sock.sendall(framing.feed(data))
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Serve until told to stop."""
-    port = announce.port()
-    server = StreamServer((announce.HOST, port), converse, backlog=serving.BACKLOG)
+    server = StreamServer((HOST, port), converse, backlog=serving.BACKLOG)
     server.start()
-    announce.serving(server.server_port)
+    announce(server.server_port)
     server.serve_forever()
-
-
-if __name__ == "__main__":
-    main()

@@ -27,11 +27,7 @@ class Poll(Select):
         return [fd for fd, _ in self.poll.poll(None if timeout is None else timeout * 1000)]
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Serve until told to stop."""
-    args = serving.arguments(__doc__).parse_args()
+    args = serving.arguments(__doc__).parse_args([str(port)])
     serving.run(args, partial(server.serve, poller=Poller(Poll())))
-
-
-if __name__ == "__main__":
-    main()

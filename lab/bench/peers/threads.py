@@ -5,7 +5,7 @@ import socketserver
 
 from common import serving
 from common.framing import ACK, Framing
-from lab.bench.peers import announce
+from lab.bench.peers import HOST, announce
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -31,12 +31,8 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = serving.BACKLOG
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Serve until told to stop."""
-    with Server((announce.HOST, announce.port()), Handler) as server:
-        announce.serving(server.server_address[1])
+    with Server((HOST, port), Handler) as server:
+        announce(server.server_address[1])
         server.serve_forever()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ from tornado.tcpserver import TCPServer
 
 from common import serving
 from common.framing import ACK, Framing
-from lab.bench.peers import announce
+from lab.bench.peers import HOST, announce
 
 
 class Server(TCPServer):
@@ -27,15 +27,15 @@ class Server(TCPServer):
             pass
 
 
-async def main() -> None:
-    """Serve until told to stop."""
-    port = announce.port()
+async def main(port: int) -> None:
+    """Listen, and serve."""
     server = Server()
-    server.listen(port, announce.HOST, backlog=serving.BACKLOG)
+    server.listen(port, HOST, backlog=serving.BACKLOG)
     (listener,) = server._sockets.values()  # there is no public way to ask for the port
-    announce.serving(listener.getsockname()[1])
+    announce(listener.getsockname()[1])
     await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def serve(port: int) -> None:
+    """Serve until told to stop."""
+    asyncio.run(main(port))

@@ -4,7 +4,7 @@ import trio
 
 from common import serving
 from common.framing import ACK, Framing
-from lab.bench.peers import announce
+from lab.bench.peers import HOST, announce
 
 
 async def converse(stream: trio.SocketStream) -> None:
@@ -18,13 +18,13 @@ async def converse(stream: trio.SocketStream) -> None:
         pass  # it was reset
 
 
-async def main() -> None:
-    """Serve until told to stop."""
-    port = announce.port()
-    listeners = await trio.open_tcp_listeners(port, host=announce.HOST, backlog=serving.BACKLOG)
-    announce.serving(listeners[0].socket.getsockname()[1])
+async def main(port: int) -> None:
+    """Listen, and serve."""
+    listeners = await trio.open_tcp_listeners(port, host=HOST, backlog=serving.BACKLOG)
+    announce(listeners[0].socket.getsockname()[1])
     await trio.serve_listeners(converse, listeners)
 
 
-if __name__ == "__main__":
-    trio.run(main)
+def serve(port: int) -> None:
+    """Serve until told to stop."""
+    trio.run(main, port)

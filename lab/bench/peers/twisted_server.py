@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from common import serving
 from common.framing import ACK, Framing
-from lab.bench.peers import announce
+from lab.bench.peers import HOST, announce
 
 reactor: Any = default_reactor  # its type is only known when it runs, and a transport's too
 
@@ -51,14 +51,9 @@ class Conversation(Protocol):
         """Nothing to do."""
 
 
-def main() -> None:
+def serve(port: int) -> None:
     """Serve until told to stop."""
-    port = announce.port()
     factory = Factory.forProtocol(Conversation)
-    listening = reactor.listenTCP(port, factory, serving.BACKLOG, announce.HOST)
-    announce.serving(listening.getHost().port)
+    listening = reactor.listenTCP(port, factory, serving.BACKLOG, HOST)
+    announce(listening.getHost().port)
     reactor.run(installSignalHandlers=False)
-
-
-if __name__ == "__main__":
-    main()
