@@ -51,7 +51,7 @@ class Conversation:
         except* (OSError, UnicodeError) as group:
             where = f"no connection to {host}:{port}"
             what = where if self.state == CONNECTING else "connection lost"
-            self.problem = f"{what}: {_reason(group.exceptions[0])}"
+            self.problem = f"{what}: {connecting.reason(group.exceptions[0])}"
         self._enter(FAILED if self.problem else DONE)
 
     async def _talk(self, host: str, port: int, pace: float, limit: asyncio.Timeout) -> None:
@@ -123,12 +123,6 @@ def problems(conversations: list[Conversation]) -> list[str]:
     return [f"{', '.join(who)}: {what}" for what, who in shown.items()]
 
 
-def _reason(error: Exception) -> str:
-    """Say what went wrong in the system's own words; asyncio has others for a refusal."""
-    number = getattr(error, "errno", None) or 0
-    return os.strerror(number) if number > 0 else str(error)
-
-
 def main() -> int:
     """Run from the command line; return the status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -137,8 +131,8 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=1, help="how many conversations (1)")
     parser.add_argument("--pace", type=float, default=1.0, help="scales the pauses (1.0)")
     args = parser.parse_args()
-    if not (1 <= args.port <= 65535 and args.n >= 1 and 0 <= args.pace <= 1000):
-        parser.error("PORT is from 1 to 65535, -n at least 1, and --pace from 0 to 1000")
+    if not (1 <= args.port <= 65535 and 1 <= args.n <= 50_000 and 0 <= args.pace <= 1000):
+        parser.error("PORT is from 1 to 65535, -n from 1 to 50000, and --pace from 0 to 1000")
     logging.basicConfig(level="INFO", format="%(levelname)s:%(asctime)s:%(message)s")
     descriptors.raise_limit()  # each conversation takes one
     start = time.monotonic()
@@ -151,7 +145,7 @@ def main() -> int:
     try:
         print(f"Elapsed: {time.monotonic() - start}", flush=True)
     except OSError as error:
-        log.error("cannot say how long it took: %s", _reason(error))
+        log.error("cannot say how long it took: %s", connecting.reason(error))
         os._exit(1)  # or it would be tried once more
     return 1 if any(each.problem for each in conversations) else 0
 

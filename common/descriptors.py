@@ -16,5 +16,8 @@ def raise_limit() -> tuple[int, int]:
     wanted = _OPEN_MAX if hard == resource.RLIM_INFINITY else hard
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return soft, soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # a sandbox, or macOS, which has a lower limit of its own
+        return soft, soft
     return soft, wanted

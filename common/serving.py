@@ -75,9 +75,10 @@ def run(
     the program ends with one line and status 1. From then on only Ctrl-C and SIGTERM end it:
     whatever `serve` raises is a line of log, and a moment later it is called again.
     """
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # it was started without this one, which would be a client's, and get the log
-    os.close(fd)
+    with contextlib.suppress(OSError):
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass  # it was started without this one, which would be a client's, and get the log
+        os.close(fd)
     level = "WARNING" if args.quiet else "INFO"
     logging.basicConfig(format="%(message)s", level=level, handlers=[_Handler()])
     _end_on_signals()
@@ -106,9 +107,11 @@ at_end: list[Callable[[], object]] = []
 
 
 def _end(*_: object) -> None:
-    for call in at_end:
-        call()
-    os._exit(0)
+    try:
+        for call in at_end:
+            call()
+    finally:
+        os._exit(0)
 
 
 def _end_on_signals() -> None:
@@ -118,6 +121,7 @@ def _end_on_signals() -> None:
     their clients, and write to a log that may be full. The kernel closes the sockets. A
     signal that whoever started the program has it ignore stays ignored (nohup(1)).
     """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
@@ -128,8 +132,16 @@ def _end_on_signals() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind to the first address that `host` has, IPv4 or IPv6, and listen."""
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    """Listen on the first address of `host`, IPv4 or IPv6, that can be had."""
+    *others, last = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, _, _, address in others:
+        with contextlib.suppress(OSError):
+            return _listen_on(family, kind, address)
+    family, kind, _, _, address = last
+    return _listen_on(family, kind, address)
+
+
+def _listen_on(family: int, kind: int, address: Any) -> socket.socket:
     listener = socket.socket(family, kind)
     try:
         # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
@@ -150,6 +162,8 @@ def peer_name(address: Any) -> str:
     if not address:
         return "(already gone)"  # macOS: reset while it waited to be accepted
     host, port = address[:2]
+    if address[3:] and address[3]:
+        host += f"%{address[3]}"  # of IPv6, good for one interface only
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -97,7 +97,7 @@ class Loop:
         self._make_pool = make_pool
         self._pool = make_pool()
         self._posted: deque[Callable[[], object]] = deque()
-        self._running = self._stopping = False
+        self._running = self._stopping = self._closed = False
         # A thread that posts while the loop sleeps in `select` has to wake it: it
         # sends a byte to a socket that the loop waits for like any other.
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -163,8 +163,10 @@ class Loop:
         The future is finished by then: its `result()` returns what `work` returned
         or raises what it raised (BrokenExecutor if its worker died). `cancel()` on it
         keeps work from starting. Work for a pool of processes has to be picklable.
-        Raises what the pool raises if it cannot start a worker.
+        Raises what the pool raises if it cannot start a worker; RuntimeError after `close`.
         """
+        if self._closed:
+            raise RuntimeError("the loop is closed")
         try:
             future = self._pool.submit(work)
         except Exception:  # a worker of it has died, or could not be started: try a new pool
@@ -192,6 +194,7 @@ class Loop:
 
     def close(self) -> None:
         """Release the sockets and the workers; work that has not started is cancelled."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
         self._wake_receiver.close()
@@ -206,7 +209,7 @@ class Loop:
             self._wake_sender.send(b"\0")
         except BlockingIOError:
             pass  # full of bytes the loop has not read: it will wake up anyway
-        except OSError:
+        except (OSError, MemoryError):
             log.debug("nobody could be woken for %s", name_of(callback))
 
     def stop(self) -> None:

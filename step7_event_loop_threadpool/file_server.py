@@ -7,12 +7,14 @@ folder can be had, and no link is followed.
 """
 
 import contextlib
+import io
 import os
 import socket
 import stat
 import struct
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,16 +29,21 @@ from step7_event_loop_threadpool.lines import MAX_LINE, lines, reply, trouble
 CHUNK = 64 * 1024
 """Bytes of a file that are in memory at once."""
 
+SLOW = 3.0
+"""Seconds that the file of `--slow` takes."""
+
+OpenFile = Callable[[bytes], io.FileIO]
+
 LINGER = 2.0
 """Seconds in which a client may still send, when it has been answered."""
 
 
-def open_inside(folder: str, name: bytes) -> tuple[int, int]:
-    """Open the file `name` in `folder`, to be read; return its descriptor, and its size in bytes.
+def open_inside(folder: str, name: bytes) -> io.FileIO:
+    """Open the file `name` in `folder`, to be read.
 
     Goes down from folder to folder by descriptors (openat(2)) and follows no link, so that
-    there is no way out of `folder`, not even for somebody who moves things meanwhile. Raises
-    OSError or ValueError.
+    there is no way out of `folder`, not even for somebody who moves things meanwhile. A pipe or
+    a terminal is not waited for, but refused. Raises OSError or ValueError.
     """
     *folders, last = name.split(b"/")
     if len(name) > MAX_LINE or not all(_is_plain(part) for part in (*folders, last)):
@@ -44,15 +51,14 @@ def open_inside(folder: str, name: bytes) -> tuple[int, int]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     for part in folders:
         fd = _step(fd, part, os.O_DIRECTORY)
-    fd = _step(fd, last, 0)
+    fd = _step(fd, last, os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        found = os.fstat(fd)
-        if stat.S_ISDIR(found.st_mode):
-            raise ValueError("a folder")
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a file")
+        return io.FileIO(fd)
     except BaseException:
         os.close(fd)
         raise
-    return fd, found.st_size
 
 
 def _is_plain(part: bytes) -> bool:
@@ -67,37 +73,36 @@ def _step(fd: int, part: bytes, flags: int) -> int:
         os.close(fd)
 
 
-async def converse(folder: str, sock: Socket, peer: str) -> None:
+async def converse(open_file: OpenFile, sock: Socket, peer: str) -> None:
     """Send one client the file that it asks for, or why it cannot be had; then close its socket."""
     with serving.visit(peer) as visit, sock:
         async for name in lines(sock, visit):
             try:
-                fd, size = await sock.in_pool(partial(open_inside, folder, name))
+                file = await sock.in_pool(partial(open_file, name))
             except ConnectionError:
                 raise  # nobody is there to be answered
             except Exception as error:
                 await reply(sock, visit, trouble(error))
             else:
-                await send_file(sock, visit, fd, size)
+                await send_file(sock, visit, file)
             await read_to_the_end(sock)
             return
 
 
-async def send_file(sock: Socket, visit: serving.Visit, fd: int, size: int) -> None:
+async def send_file(sock: Socket, visit: serving.Visit, file: io.FileIO) -> None:
     """Send `ok` and a file, no more than a chunk of it in memory, and close it."""
-    left = size
     try:
-        await reply(sock, visit, b"ok\n")
-        while chunk := await sock.in_pool(partial(os.read, fd, CHUNK)):
-            await reply(sock, visit, chunk)
-            left -= len(chunk)
+        with file:
+            left = os.fstat(file.fileno()).st_size
+            await reply(sock, visit, b"ok\n")
+            while chunk := await sock.in_pool(partial(file.read, CHUNK)):
+                await reply(sock, visit, chunk)
+                left -= len(chunk)
         if left > 0:
             raise OSError(0, f"the file is {left} bytes shorter than it was")
     except Exception:  # what was sent is not to be taken for the whole: it ends in a reset
         sock.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise
-    finally:
-        os.close(fd)
 
 
 async def read_to_the_end(sock: Socket) -> None:
@@ -124,13 +129,19 @@ async def read_to_the_end(sock: Socket) -> None:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument(
-        "--folder", default=str(Path(__file__).parent), help="whose files can be had (this one's)"
-    )
+    here = str(Path(__file__).parent)
+    parser.add_argument("--folder", default=here, help="whose files can be had (this one's)")
+    parser.add_argument("--slow", help="a file that takes three seconds, as from a slow disk")
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
+
+    def open_file(name: bytes) -> io.FileIO:
+        if args.slow and name == os.fsencode(args.slow):
+            time.sleep(SLOW)
+        return open_inside(args.folder, name)
+
     make_loop = partial(Loop, partial(pools.thread_pool, args.pool_size))
-    serving.run(args, partial(serve, partial(converse, args.folder)), make_loop)
+    serving.run(args, partial(serve, partial(converse, open_file)), make_loop)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ async def lines(sock: Socket, visit: serving.Visit) -> AsyncIterator[bytes]:
     begun = b""
     while data := await sock.recv(serving.RECV_SIZE):
         visit.received += len(data)
-        *ended, begun = (begun + data).split(b"\n")
-        begun = begun[: MAX_LINE + 2]  # with a CR, which may be part of the end
-        for line in ended:
-            yield line.removesuffix(b"\r")
+        data, start = begun + data, 0
+        while (end := data.find(b"\n", start)) >= 0:
+            yield data[start:end].removesuffix(b"\r")
             await sleep(sock.loop, 0)
+            start = end + 1
+        begun = data[start : start + MAX_LINE + 2]  # with a CR, which may be part of the end
     if begun:
         yield begun
 

@@ -51,7 +51,10 @@ def process_pool(workers: int = SIZE) -> Executor:
     # A server that just ends leaves its semaphores to another process, the tracker of
     # multiprocessing, which removes them; this keeps it from warning of that.
     sys.warnoptions.append("ignore:resource_tracker")
-    return ProcessPool(workers)
+    pool = ProcessPool(workers)
+    for _ in range(workers):
+        pool.submit(int)  # so that all start now: to start one holds the loop up
+    return pool
 
 
 def kill_processes() -> None:
