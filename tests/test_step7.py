@@ -303,6 +303,109 @@ def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder
         assert folder / "big" not in [path.readlink() for path in descriptors]
 
 
+def test_the_tail_of_a_file_is_not_lost(file_server: Server, folder: Path) -> None:
+    """To a client that has said more than it is asked for, and reads late."""
+    whole = b"ok\n" + (folder / "big").read_bytes()
+    for more in (b"\n", b"x" * 100_000):
+        with file_server.connect() as sock:
+            sock.sendall(b"big\n" + more)
+            time.sleep(0.1)
+            assert clients.to_the_end(sock) == whole
+    start = time.monotonic()
+    with file_server.connect() as sock:  # one that goes on for ever is given up on
+        sock.sendall(b"short\n")
+        assert clients.to_the_end(sock) == b"ok\nshort\n"
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < start + 20:
+                sock.sendall(b"x" * 1000)
+                time.sleep(0.01)
+
+
+CUT = """
+import io, os, runpy, sys
+
+class FileIO(io.FileIO):
+    def read(self, size=-1, count=[0]):
+        count[0] += 1
+        if count[0] < 3:
+            return super().read(size)
+        if {how!r} == "fails":
+            raise OSError(5, "Input/output error")
+        os.truncate(self.fileno(), 70000)
+        return super().read(size)
+
+io.FileIO = FileIO
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.aside
+def test_a_file_that_is_cut_short_ends_in_a_reset(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    for how in ("fails", "shrinks"):
+        (folder / "file").write_bytes(b"x" * 300_000)
+        script = [str(FOLDER / "file_server.py"), "0", "--folder", str(folder)]
+        with (
+            Server([sys.executable, "-c", CUT.format(how=how), *script]) as server,
+            server.connect() as sock,
+        ):
+            sock.sendall(b"file\n")
+            with pytest.raises(ConnectionResetError):
+                while sock.recv(65536):
+                    pass
+            assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("place", ["threads", "processes"])
+def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
+    """What waits, not what has begun: who comes then does not wait for all that."""
+    arguments = ("--work", place, "--pool-size", "1")
+    with start("prime_server.py", *arguments) as server, server.connect() as other:
+        began = time.monotonic()
+        other.sendall(b"%d\n" % LONG)
+        assert clients.exactly(other, 6) == b"prime\n"
+        once = time.monotonic() - began
+        for _ in range(12):
+            with server.connect() as sock:
+                sock.sendall(b"%d\n" % LONG)
+                time.sleep(0.02)
+                clients.reset(sock)
+        began = time.monotonic()
+        other.sendall(b"7\n")
+        assert clients.exactly(other, 6) == b"prime\n"
+        assert time.monotonic() - began < 6 * once
+
+
+@pytest.mark.aside
+def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
+    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", "0.05"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as read_once:
+        assert read_once.stdout
+        read_once.stdout.readline()
+        read_once.stdout.close()
+        assert read_once.wait(10) == 1
+    command = [*command[:2], "--offload", "--period", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sleeps:
+        assert sleeps.stdout
+        while b"sleeping" not in sleeps.stdout.readline():
+            pass
+        start = time.monotonic()
+        sleeps.send_signal(signal.SIGINT)
+        assert sleeps.wait(10) == 130
+        assert time.monotonic() - start < 6  # its worker sleeps for twelve
+        assert sleeps.stderr
+        assert sleeps.stderr.read() == b""
+
+
+@pytest.mark.parametrize("words", ["--period=0", "--period=-1", "--ticks=0", "--ticks=-3"])
+def test_a_timer_that_makes_no_sense(words: str) -> None:
+    command = [sys.executable, str(FOLDER / "timer_demo.py"), words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
 # The pool of processes
 
 

@@ -180,9 +180,7 @@ def files_in_the_pool(full: bool) -> Finding:
             early = exactly(slow, 1)
             slow.settimeout(5)
             later = to_the_end(slow)
-    measured = (
-        f"while one waits for a slow file, another has its own after {took * 1e3:.1f} ms"
-    )
+    measured = f"while one waits for a slow file, another has its own after {took * 1e3:.1f} ms"
     right = answer == b"ok\nfast" and early == b"" and later == b"ok\nslow"
     return found(right, measured)
 
