@@ -265,6 +265,14 @@ class ObservedKernel:
     def __exit__(self, *_: object) -> None:
         self._kernel.close()
 
+    def _change(self, name: str, fd: Any, *args: Any, **options: Any) -> None:
+        with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
+            getattr(self._kernel, name)(fd, *args, **options)
+
+    register = functools.partialmethod(_change, "register")
+    modify = functools.partialmethod(_change, "modify")
+    unregister = functools.partialmethod(_change, "unregister")
+
     def poll(self, *args: Any, **options: Any) -> Any:
         """Wait, with epoll or with the older call."""
         with recorder.call(f"{self.kind}.poll", handed=0) as event:
@@ -285,23 +293,11 @@ class ObservedKernel:
         return found
 
 
-def observed_change(name: str) -> Any:
-    """Return a method that makes the call `name` of an `epoll` or `poll` and records it."""
-
-    def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
-        with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
-            getattr(self._kernel, name)(fd, *args, **options)
-
-    return change
-
-
 real_select = select.select
 
 
 def replace_waiting() -> None:
     """Replace `select` and its kin, also where `selectors` has taken them already."""
-    for name in ("register", "modify", "unregister"):
-        setattr(ObservedKernel, name, observed_change(name))
     select.select = observed_select
     selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
     for kind, user in (
