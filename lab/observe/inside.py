@@ -3,7 +3,7 @@
     python lab/observe/inside.py RECORD (SCRIPT | -m MODULE) [ARGUMENT ...]
 
 Before the program is loaded, what it would import is replaced: sockets, `select` and its
-kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, and becomes
+kin, `time.sleep`, threads. Each call is made as it would be, and becomes
 a line of JSON in the file RECORD, which is written when the program ends, be it by `os._exit` or
 by SIGTERM. What is in a line is in docs/observe.md; only that here times are seconds of
 CLOCK_MONOTONIC, which all processes of a machine share. A `thread` is a line too. The last one has
@@ -11,7 +11,6 @@ CLOCK_MONOTONIC, which all processes of a machine share. A `thread` is a line to
 """
 
 import atexit
-import concurrent.futures
 import contextlib
 import errno
 import functools
@@ -300,25 +299,21 @@ def replace_waiting() -> None:
     """Replace `select` and its kin, also where `selectors` has taken them already."""
     select.select = observed_select
     selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
-    for kind, user in (
-        ("epoll", "EpollSelector"),
-        ("poll", "PollSelector"),
-        ("kqueue", "KqueueSelector"),
-    ):
+    for kind in ("epoll", "poll", "kqueue"):
         if hasattr(select, kind):
             known = {"kind": kind, "real": getattr(select, kind)}
             observed = type(kind, (ObservedKernel,), known)
             setattr(select, kind, observed)
-            getattr(selectors, user)._selector_cls = observed  # kqueue's looks it up by name
+            user = getattr(selectors, f"{kind.capitalize()}Selector")
+            user._selector_cls = observed  # kqueue's looks it up by name
 
 
-# Sleep, threads, and work for pools
+# Sleep, and threads
 
 
 def replace_threads() -> None:
-    """Replace `time.sleep`, and what starts threads and hands work to them."""
+    """Replace `time.sleep`, and what starts threads."""
     real_sleep, real_start = time.sleep, threading.Thread.start
-    real_submit = concurrent.futures.ThreadPoolExecutor.submit
 
     def sleep(seconds: float) -> None:
         with recorder.call("sleep"):
@@ -336,13 +331,8 @@ def replace_threads() -> None:
         with recorder.call("Thread.start", result=thread):
             real_start(self)
 
-    def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
-        with recorder.call("submit"):
-            return real_submit(self, work, *args, **options)
-
     time.sleep = sleep  # type: ignore[assignment]
     threading.Thread.start = start  # type: ignore[method-assign]
-    concurrent.futures.ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
 
 
 # The end
