@@ -210,9 +210,7 @@ def observed_method(name: str) -> Any:
     def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
         with self.called(name) as event:
             result = real(self, *args, **options)
-            moved = result[0] if isinstance(result, tuple) else result  # of recvfrom and recvmsg
-            if name == "sendall":
-                moved = args[0]
+            moved = args[0] if name == "sendall" else result
             if isinstance(moved, int):
                 event["result"] = moved
             elif moved is not None:
@@ -226,8 +224,7 @@ def replace_sockets() -> None:
     """Replace `socket.socket`, which the library looks up by this name also for its own use."""
     for name in (
         *("bind", "listen", "setblocking", "settimeout", "shutdown"),
-        *("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"),
-        *("send", "sendall", "sendto", "sendmsg", "sendfile"),
+        *("recv", "recv_into", "send", "sendall", "sendmsg", "sendfile"),
     ):
         setattr(ObservedSocket, name, observed_method(name))
     ObservedSocket.__name__ = ObservedSocket.__qualname__ = "socket"
