@@ -43,12 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 def check_one(report: Report, start: Callable[[], Endpoint], checks: list[Check]) -> None:
     """Run the checks and print each verdict as it comes; a terminal shows what is running."""
-
-    def announce(check: Check) -> None:
-        progress(f"[{checks.index(check) + 1}/{len(checks)}] {check.name} ...")
-
     try:
-        for verdict in verdicts(checks, start, announce):
+        for verdict in verdicts(checks, start, lambda check: progress(f"{check.name} ...")):
             report.verdicts.append(verdict)
             progress()
             print(report.lines(verdict), flush=True)
