@@ -6,8 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -73,44 +71,60 @@ def run(
 ) -> None:
     """Listen where `args` says, announce it, and call `serve` with the listening socket.
 
-    What `make` makes, a poller or a loop, is handed to `serve` too. Returns when `serve`
-    does, or on Ctrl-C or SIGTERM: both interrupt the main thread, whatever call it sleeps
-    in. If it cannot serve there, the program ends with one line and status 1.
+    What `make` makes, a poller or a loop, is handed to `serve` too. If it cannot serve there,
+    the program ends with one line and status 1. From then on only Ctrl-C and SIGTERM end it:
+    whatever `serve` raises is a line of log, and a moment later it is called again.
     """
-    logging.basicConfig(format="%(message)s", level="WARNING" if args.quiet else "INFO")
-    logging.raiseExceptions = False  # a log that cannot be written is no reason to stop
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # it was started without this one, which would be a client's, and get the log
+    os.close(fd)
+    level = "WARNING" if args.quiet else "INFO"
+    logging.basicConfig(format="%(message)s", level=level, handlers=[_Handler()])
+    _end_on_signals()
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
         before, after = descriptors.raise_limit()
         if before != after:
             log.info("descriptor limit raised from %d to %d", before, after)
-        with _listen(args.host, args.port) as listener:
-            made = [each() for each in make]
-            print(f"Serving on {peer_name(listener.getsockname())}", flush=True)
+        listener = _listen(args.host, args.port)
+        made = [each() for each in make]
+        where = peer_name(listener.getsockname())
+    except Exception as error:
+        log.error("Cannot serve on %s: %s", peer_name((args.host, args.port)), reason(error))
+        os._exit(1)
+    _say(1, f"Serving on {where}")
+    while True:
+        try:
             serve(listener, *made)
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
-        sys.exit(f"Cannot serve on {peer_name((args.host, args.port))}: {reason(error)}")
-    except KeyboardInterrupt:
-        pass
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.SIG_IGN)  # nothing disturbs the way out
-    if threading.active_count() > 1:
-        # Threads may be blocked in a call for as long as their client likes. The
-        # interpreter's own way out would wait for them, or close the log while they
-        # write to it. The kernel closes the sockets either way.
-        os._exit(0)
+            return
+        except Exception as error:
+            log.error("cannot go on: %s; trying again until it works", reason(error))
+            time.sleep(RETRY)
 
 
-def _stop(*_: object) -> None:
-    """Interrupt the main thread; end at once if that is lost, or if asked a second time.
+at_end: list[Callable[[], object]] = []
+"""What is called when a signal ends the program. It must not wait for anything."""
 
-    It is lost where Python cannot raise: in the callback of a weak reference, say.
+
+def _end(*_: object) -> None:
+    for call in at_end:
+        call()
+    os._exit(0)
+
+
+def _end_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM end the program at once, whatever it is in the middle of.
+
+    What the interpreter does on its way out is left out: it would wait for threads that wait for
+    their clients, and write to a log that may be full. The kernel closes the sockets. A
+    signal that whoever started the program has it ignore stays ignored (nohup(1)).
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
-    raise KeyboardInterrupt
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
+    # A signal that comes after Python has looked for one, and before the system call in which it
+    # then sleeps, is seen when that call returns. So every second one interrupts it.
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -146,6 +160,18 @@ def reason(error: BaseException) -> str:
     *_, at = traceback.extract_tb(error.__traceback__) or [None]
     where = f" in {Path(at.filename).name}, line {at.lineno}" if at else ""
     return f"{type(error).__name__}{where}: {error}"
+
+
+def _say(fd: int, line: str) -> None:
+    """Write a line at once, or not at all: nothing stays in a buffer that could fail later."""
+    with contextlib.suppress(OSError):  # the disk is full, or nobody reads it
+        os.write(fd, line.encode(errors="backslashreplace") + b"\n")
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to standard error."""
+        _say(2, self.format(record))
 
 
 class _Repeats(logging.Filter):
@@ -211,7 +237,7 @@ def log_refused(peer: str, error: Exception) -> None:
     log.warning("peer %s refused: %s", peer, reason(error))
 
 
-def log_not_accepting(error: OSError) -> None:
+def log_not_accepting(error: Exception) -> None:
     """Log that the system has no room for another client (EMFILE and the like).
 
     The client loses nothing: it waits in the backlog.

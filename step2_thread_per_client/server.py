@@ -22,7 +22,7 @@ def serve(listener: socket.socket) -> None:
         thread = threading.Thread(target=converse, args=(sock, peer), name=peer, daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no more threads, or no memory for one
+        except Exception as error:  # no more threads, or no memory for one
             serving.log_refused(peer, error)
             sock.close()
 
@@ -41,7 +41,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
 def converse(sock: socket.socket, peer: str) -> None:
     """Talk to one client until it has sent everything, or is gone; then close its socket."""
     framing = Framing()
-    with sock, serving.visit(peer) as visit:
+    with serving.visit(peer) as visit, sock:
         sock.sendall(ACK)
         visit.sent += len(ACK)
         while data := sock.recv(serving.RECV_SIZE):

@@ -53,7 +53,7 @@ def accept(listener: socket.socket) -> tuple[socket.socket, str]:
 def converse(sock: socket.socket, peer: str) -> None:
     """Talk to one client until it has sent everything, or is gone; then close its socket."""
     framing = Framing()
-    with sock, serving.visit(peer) as visit:
+    with serving.visit(peer) as visit, sock:
         narrated(sock.sendall, ACK)
         visit.sent += len(ACK)
         while data := narrated(sock.recv, serving.RECV_SIZE):

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
@@ -49,6 +50,9 @@ class Poller:
         if asked:
             had = asked - wasted
             serving.log.info("round: %d asked, %d EAGAIN, %d had something", asked, wasted, had)
+        if asked > len(self.watched):  # somebody has left
+            total = self.total_asked, self.total_wasted
+            serving.log.info("in all: asked %d times, %d in vain", *total)
         if asked == wasted and self.interval:
             time.sleep(self.interval)
         self.asked, self.wasted = len(self.watched), 0
@@ -152,7 +156,7 @@ def write(client: Client) -> None:
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
     """Forget and close a client that has left or failed."""
-    with client.sock:
+    with contextlib.suppress(OSError), client.sock:  # it is closed, whatever the kernel says
         poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 
@@ -162,10 +166,7 @@ def main() -> None:
     parser = serving.arguments(__doc__)
     parser.add_argument("--interval", type=serving.seconds, default=0.2, help="seconds (0.2)")
     args = parser.parse_args()
-    poller = Poller(args.interval)
-    serving.run(args, serve, lambda: poller)
-    asked, wasted = poller.total_asked, poller.total_wasted
-    serving.log.info("in all: asked %d times, %d in vain", asked, wasted)
+    serving.run(args, serve, partial(Poller, args.interval))
 
 
 if __name__ == "__main__":

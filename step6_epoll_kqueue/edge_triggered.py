@@ -89,12 +89,12 @@ class Poller:
             self.keys[fd] = key
 
     def forget(self, key: "Key") -> None:
-        """Wait for `key` no more, if it was waited for."""
-        if interest := self.watched.pop(key, None):
+        """Wait for `key` no more, if it was waited for; OSError if that cannot be."""
+        self.ready.pop(key, None)
+        if interest := self.watched.get(key):
             fd = key.fileno()
-            del self.keys[fd]
-            self.ready.pop(key, None)
             self.kernel.change(fd, interest, None)
+            del self.keys[fd], self.watched[key]
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Sleep until somebody is ready, but not if somebody still is; return who is."""
@@ -200,7 +200,7 @@ def write(client: Client) -> None:
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
     """Forget and close a client that has left or failed."""
-    with client.sock:
+    with contextlib.suppress(OSError), client.sock:  # it is closed, whatever the kernel says
         poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 

@@ -84,11 +84,11 @@ class Poller:
             self.keys[fd] = key
 
     def forget(self, key: "Key") -> None:
-        """Wait for `key` no more, if it was waited for."""
-        if interest := self.watched.pop(key, None):
+        """Wait for `key` no more, if it was waited for; OSError if that cannot be."""
+        if interest := self.watched.get(key):
             fd = key.fileno()
-            del self.keys[fd]
             self.kernel.change(fd, interest, None)
+            del self.keys[fd], self.watched[key]
 
     def wait(self, timeout: float | None) -> list["Key"]:
         """Sleep until somebody is ready, at most `timeout` seconds; return who is."""
@@ -185,7 +185,7 @@ def write(client: Client) -> None:
 
 def drop(poller: Poller, client: Client, error: Exception) -> None:
     """Forget and close a client that has left or failed."""
-    with client.sock:
+    with contextlib.suppress(OSError), client.sock:  # it is closed, whatever the kernel says
         poller.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 

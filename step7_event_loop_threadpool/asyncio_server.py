@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
@@ -23,8 +23,6 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     with (
         serving.visit(serving.peer_name(writer.get_extra_info("peername"))) as visit,
         contextlib.closing(writer),
-        # The server ends; asyncio.streams would log this as an error.
-        contextlib.suppress(asyncio.CancelledError),
     ):
         writer.write(ACK)
         visit.sent += len(ACK)
@@ -68,16 +66,60 @@ class Conversation(asyncio.Protocol):
         serving.log_disconnected(self.peer, self.received, self.sent, error)
 
 
+def talk_in_streams() -> asyncio.StreamReaderProtocol:
+    """Return what runs `converse` for a client."""
+    return asyncio.StreamReaderProtocol(asyncio.StreamReader(), converse)
+
+
+STYLES = {"streams": talk_in_streams, "protocol": Conversation}
+
+
 async def serve(listener: socket.socket, style: str) -> None:
-    """Serve until cancelled."""
-    backlog = serving.BACKLOG  # it listens again, and its own is 100
-    if style == "streams":
-        server = await asyncio.start_server(converse, sock=listener, backlog=backlog)
-    else:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(Conversation, sock=listener, backlog=backlog)
-    async with server:
-        await server.serve_forever()
+    """Take clients in, for ever.
+
+    By hand: when there is no descriptor for another client, asyncio's own server asks again at
+    once, a thousand times, and logs each; and uvloop's sends that client away.
+    """
+    listener.setblocking(False)
+    while True:
+        try:
+            await readable(listener)
+            sock, _ = listener.accept()
+            await take_in(sock, style)
+        except (BlockingIOError, ConnectionAbortedError):
+            pass  # whoever it was has left
+        except Exception as error:
+            serving.log_not_accepting(error)
+            await asyncio.sleep(serving.RETRY)
+
+
+async def readable(listener: socket.socket) -> None:
+    """Wait until there is somebody to be accepted."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(listener, ready.set_result, None)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(listener)
+
+
+async def take_in(sock: socket.socket, style: str) -> None:
+    """Begin with a client that has come; if that cannot be, close its socket."""
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(STYLES[style], sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def on_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a callback that failed, and close its client; asyncio leaves that one hanging."""
+    error = context.get("exception")
+    serving.log.error("%s: %s", context["message"], serving.reason(error) if error else "")
+    owner = getattr(getattr(context.get("handle"), "_callback", None), "__self__", None)
+    if isinstance(owner, asyncio.Transport):
+        owner.abort()
 
 
 def uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -93,16 +135,18 @@ def uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument("--style", choices=("streams", "protocol"), default="streams")
+    parser.add_argument("--style", choices=STYLES, default="streams")
     parser.add_argument("--uvloop", action="store_true", help="on libuv; an extra")
     args = parser.parse_args()
-    factory = uvloop_factory() if args.uvloop else None
+    accepting: list[asyncio.Task[None]] = []
 
-    def run(listener: socket.socket) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(serve(listener, args.style))
+    def run(listener: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        if not accepting:
+            loop.set_exception_handler(on_failure)
+            accepting.append(loop.create_task(serve(listener, args.style)))
+        loop.run_forever()  # if the wait fails, this raises, and is called again
 
-    serving.run(args, run)
+    serving.run(args, run, uvloop_factory() if args.uvloop else asyncio.new_event_loop)
 
 
 if __name__ == "__main__":

@@ -11,25 +11,28 @@ One turn of the loop, in order:
 3. `_run_posted`: what other threads have handed in, finished work among it
 """
 
+import bisect
 import contextlib
-import heapq
 import itertools
 import logging
 import math
 import selectors
-import signal
 import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from step7_event_loop_threadpool.pools import thread_pool
 
-_LONGEST_SLEEP = 24 * 3600.0  # seconds; the system calls take no more than some weeks
+# Seconds. The loop turns once in so long even if nothing happens: so if the byte that was to wake
+# it could not be sent, or a signal came just before it fell asleep, that costs a second, no more.
+_LONGEST_SLEEP = 1.0
+
+PAUSE = 0.1
+"""Seconds until the loop waits again, after the system had no memory for that."""
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -50,7 +53,7 @@ def name_of(callback: Callable[..., object]) -> str:
     """Return a name to log a callback by."""
     while isinstance(callback, partial):
         callback = callback.func
-    return getattr(callback, "__qualname__", repr(callback))
+    return str(getattr(callback, "__qualname__", type(callback).__qualname__))
 
 
 OnReady: TypeAlias = "Callable[[Loop, Any], object]"
@@ -59,14 +62,20 @@ OnReady: TypeAlias = "Callable[[Loop, Any], object]"
 class Timer:
     """A callback that is to run at a time, once or repeatedly."""
 
-    def __init__(self, callback: Callable[[], object], repeat: float | None) -> None:
+    def __init__(
+        self,
+        callback: Callable[[], object],
+        repeat: float | None,
+        disarm: Callable[["Timer"], object],
+    ) -> None:
         self.callback = callback
         self.repeat = repeat
-        self.cancelled = False
+        self.when = (0.0, 0)  # its deadline, and its place among those of the same
+        self._disarm = disarm
 
     def cancel(self) -> None:
         """Do not run (again). May be called at any time, also from the callback."""
-        self.cancelled = True
+        self._disarm(self)
 
 
 class Loop:
@@ -82,13 +91,13 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._watched: dict[HasFileno, tuple[int, OnReady]] = {}
         self._clock = clock
-        self._timers: list[tuple[float, int, Timer]] = []  # a heap: the next one is first
+        self._timers: list[tuple[float, int, Timer]] = []  # sorted: the next one is first
         self._order = itertools.count()  # equal deadlines run in the order they were set
         self._slow = slow
         self._make_pool = make_pool
         self._pool = make_pool()
         self._posted: deque[Callable[[], object]] = deque()
-        self._stopping = False
+        self._running = self._stopping = False
         # A thread that posts while the loop sleeps in `select` has to wake it: it
         # sends a byte to a socket that the loop waits for like any other.
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -102,13 +111,21 @@ class Loop:
         """Call `callback(loop, key)` whenever `key` is ready for `interest`, READ or WRITE.
 
         Replaces what `key` was watched for. If the callback raises, `key` is forgotten.
-        Raises OSError or ValueError if the platform's mechanism cannot watch `key`.
+        Raises OSError or ValueError if the platform's mechanism cannot watch `key`, or if
+        its descriptor was another's, who was closed and not forgotten.
         """
         known = self._watched.get(key)
         if known == (interest, callback):
             return
         if known is None:
-            self._selector.register(key, interest, key)
+            try:
+                self._selector.register(key, interest, key)
+            except FileExistsError:
+                self._renew_selector()
+                self._selector.register(key, interest, key)
+            except KeyError:
+                stale = f"descriptor {key.fileno()} was closed while it was watched, not forgotten"
+                raise ValueError(stale) from None
         elif known[0] != interest:
             self._selector.modify(key, interest, key)
         self._watched[key] = (interest, callback)
@@ -130,8 +147,8 @@ class Loop:
         """
         if math.isnan(delay) or (repeat is not None and not repeat > 0):
             raise ValueError(f"a timer cannot wait {delay} s and repeat every {repeat} s")
-        timer = Timer(callback, repeat)
-        self._arm(timer, self._clock() + delay)
+        timer = Timer(callback, repeat, self._disarm)
+        self._arm(timer, self._clock() + max(0, delay))
         return timer
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -146,23 +163,32 @@ class Loop:
         The future is finished by then: its `result()` returns what `work` returned
         or raises what it raised (BrokenExecutor if its worker died). `cancel()` on it
         keeps work from starting. Work for a pool of processes has to be picklable.
+        Raises what the pool raises if it cannot start a worker.
         """
         try:
             future = self._pool.submit(work)
-        except BrokenExecutor:  # a process of it died: the next jobs get a new pool
-            self._pool = self._make_pool()
+        except Exception:  # a worker of it has died, or could not be started: try a new pool
+            broken, self._pool = self._pool, self._make_pool()
+            broken.shutdown(wait=False)
             future = self._pool.submit(work)
         future.add_done_callback(lambda done: self.call_threadsafe(partial(after_work, done)))
         return future
 
     def run(self) -> None:
-        """Turn until `stop` is called."""
-        self._stopping = False
-        with self._woken_by_signals():
+        """Turn until `stop` is called. RuntimeError in a callback: the loop turns already.
+
+        What is no `Exception` (Ctrl-C) leaves through here; `run` again goes on with the rest.
+        """
+        if self._running:
+            raise RuntimeError("the loop runs already")
+        self._running, self._stopping = True, False
+        try:
             while not self._stopping:
                 self._run_timers()
                 self._poll()
                 self._run_posted()
+        finally:
+            self._running = False
 
     def close(self) -> None:
         """Release the sockets and the workers; work that has not started is cancelled."""
@@ -181,7 +207,7 @@ class Loop:
         except BlockingIOError:
             pass  # full of bytes the loop has not read: it will wake up anyway
         except OSError:
-            log.debug("the loop is closed: %r dropped", callback)
+            log.debug("nobody could be woken for %s", name_of(callback))
 
     def stop(self) -> None:
         """Have `run` return soon, at the end of a turn."""
@@ -190,20 +216,22 @@ class Loop:
     # The phases of a turn
 
     def _run_timers(self) -> None:
-        now = self._clock()
-        due = []
-        while self._timers and self._timers[0][0] <= now:
-            due.append(heapq.heappop(self._timers)[2])
-        for timer in due:  # those that are set meanwhile wait for the next turn
-            if timer.cancelled:
-                continue
+        turn = (self._clock(), next(self._order))  # those that are set meanwhile come after it
+        while self._timers and self._timers[0] < turn:
+            *_, timer = self._timers.pop(0)
             if timer.repeat is not None:
-                self._arm(timer, now + timer.repeat)
+                self._arm(timer, turn[0] + timer.repeat)
             if not self._call(timer.callback):
                 timer.cancel()
 
     def _poll(self) -> None:
-        for selected, ready in self._selector.select(self._timeout()):
+        try:
+            batch = self._selector.select(self._timeout())
+        except (OSError, MemoryError) as error:
+            log.warning("cannot wait: %s; trying again", error)
+            time.sleep(PAUSE)
+            return
+        for selected, ready in batch:
             key = selected.data
             interest, callback = self._watched.get(key, (0, None))
             # A callback earlier in this batch may have forgotten it, or changed its interest.
@@ -216,30 +244,34 @@ class Loop:
 
     # Helpers
 
-    @contextlib.contextmanager
-    def _woken_by_signals(self) -> Iterator[None]:
-        """Have a signal wake the loop too, even one that comes just before it falls asleep."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals are the main thread's
-            return
-        before = signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(before)
-
-    def _timeout(self) -> float | None:
-        """Return how long `_poll` may sleep, in seconds; None: until a socket is ready."""
+    def _timeout(self) -> float:
+        """Return how long `_poll` may sleep, in seconds, unless a socket is ready."""
         if self._posted:
             return 0
-        while self._timers and self._timers[0][2].cancelled:
-            heapq.heappop(self._timers)
         if not self._timers:
-            return None
+            return _LONGEST_SLEEP
         return min(max(0, self._timers[0][0] - self._clock()), _LONGEST_SLEEP)
 
+    def _renew_selector(self) -> None:
+        """Take a new selector: the kernel would not forget a descriptor when asked to."""
+        fresh = selectors.DefaultSelector()
+        try:
+            for key, (interest, _) in self._watched.items():
+                fresh.register(key, interest, key)
+        except BaseException:
+            fresh.close()
+            raise
+        stale, self._selector = self._selector, fresh
+        stale.close()
+
     def _arm(self, timer: Timer, due: float) -> None:
-        heapq.heappush(self._timers, (due, next(self._order), timer))
+        timer.when = (due, next(self._order))
+        bisect.insort(self._timers, (*timer.when, timer))
+
+    def _disarm(self, timer: Timer) -> None:
+        at = bisect.bisect_left(self._timers, timer.when)
+        if self._timers[at : at + 1] == [(*timer.when, timer)]:
+            del self._timers[at]
 
     def _call(self, callback: Callable[..., object], *args: object) -> bool:
         """Call `callback`; if it raises, log that and return False: the loop goes on."""
@@ -255,7 +287,7 @@ class Loop:
         return True
 
     def _on_wake(self, _: "Loop", receiver: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError, MemoryError):  # then it stays ready
             receiver.recv(4096)
 
     def _stop(self) -> None:

@@ -1,26 +1,38 @@
 """A server of files: a line with a name in; `ok` and the file, or an error, out.
 
-After that it closes, which is how the end of the file is seen. Reading goes through
-`read_file`, in the pool: a slow disk holds up a worker, and none of the other clients. Only
-files inside one folder can be had, and no link is followed.
+After that it closes, which is how the end of the file is seen; a file that could not be
+sent whole ends in a reset. The system has only blocking calls for files, so they are made in
+the pool: a slow disk holds up a worker, and none of the other clients. Only files inside one
+folder can be had, and no link is followed.
 """
 
+import contextlib
 import os
+import socket
 import stat
+import struct
 import sys
-from concurrent.futures import Future
+import time
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
-from step7_event_loop_threadpool import files, pools
-from step7_event_loop_threadpool.connection import MAX_LINE, Connection, serve
+from step7_event_loop_threadpool import pools
+from step7_event_loop_threadpool.coroutine_server import serve
+from step7_event_loop_threadpool.coroutines import Socket
 from step7_event_loop_threadpool.eventloop import Loop
+from step7_event_loop_threadpool.lines import MAX_LINE, lines, reply, trouble
+
+CHUNK = 64 * 1024
+"""Bytes of a file that are in memory at once."""
+
+LINGER = 2.0
+"""Seconds in which a client may still send, when it has been answered."""
 
 
-def open_inside(folder: str, name: bytes) -> int:
-    """Open the file `name` in `folder`, to be read; return its descriptor.
+def open_inside(folder: str, name: bytes) -> tuple[int, int]:
+    """Open the file `name` in `folder`, to be read; return its descriptor, and its size in bytes.
 
     Goes down from folder to folder by descriptors (openat(2)) and follows no link, so that
     there is no way out of `folder`, not even for somebody who moves things meanwhile. Raises
@@ -33,10 +45,14 @@ def open_inside(folder: str, name: bytes) -> int:
     for part in folders:
         fd = _step(fd, part, os.O_DIRECTORY)
     fd = _step(fd, last, 0)
-    if not stat.S_ISDIR(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise ValueError("a folder")
+    try:
+        found = os.fstat(fd)
+        if stat.S_ISDIR(found.st_mode):
+            raise ValueError("a folder")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, found.st_size
 
 
 def _is_plain(part: bytes) -> bool:
@@ -51,35 +67,58 @@ def _step(fd: int, part: bytes, flags: int) -> int:
         os.close(fd)
 
 
-def on_line(folder: str, connection: Connection, line: bytes) -> None:
-    """Start to read the file that is asked for."""
-    open_it = partial(open_inside, folder, line)
-    reader = files.read_file(connection.loop, open_it, partial(on_first_chunk, connection))
-    connection.on_close = reader.close
+async def converse(folder: str, sock: Socket, peer: str) -> None:
+    """Send one client the file that it asks for, or why it cannot be had; then close its socket."""
+    with serving.visit(peer) as visit, sock:
+        async for name in lines(sock, visit):
+            try:
+                fd, size = await sock.in_pool(partial(open_inside, folder, name))
+            except ConnectionError:
+                raise  # nobody is there to be answered
+            except Exception as error:
+                await reply(sock, visit, trouble(error))
+            else:
+                await send_file(sock, visit, fd, size)
+            await read_to_the_end(sock)
+            return
 
 
-def on_first_chunk(connection: Connection, reader: files.Reader, done: "Future[bytes]") -> None:
-    """Say whether the file can be had, and send how it begins."""
+async def send_file(sock: Socket, visit: serving.Visit, fd: int, size: int) -> None:
+    """Send `ok` and a file, no more than a chunk of it in memory, and close it."""
+    left = size
     try:
-        chunk = done.result()
-    except (OSError, ValueError) as error:
-        connection.send(b"error: %s\n" % serving.reason(error).encode(), connection.close)
-        return
-    reader.callback = partial(on_chunk, connection)
-    connection.send(b"ok\n" + chunk, reader.next)
+        await reply(sock, visit, b"ok\n")
+        while chunk := await sock.in_pool(partial(os.read, fd, CHUNK)):
+            await reply(sock, visit, chunk)
+            left -= len(chunk)
+        if left > 0:
+            raise OSError(0, f"the file is {left} bytes shorter than it was")
+    except Exception:  # what was sent is not to be taken for the whole: it ends in a reset
+        sock.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise
+    finally:
+        os.close(fd)
 
 
-def on_chunk(connection: Connection, reader: files.Reader, done: "Future[bytes]") -> None:
-    """Send a chunk, and have the next one read when it has gone."""
+async def read_to_the_end(sock: Socket) -> None:
+    """Say that this was all, and wait until the client has closed too, or has had time to.
+
+    Closed with something unread, or with more to come, the socket would be reset by the kernel,
+    and what the client has not read yet would be lost.
+    """
+
+    def give_up() -> None:
+        with contextlib.suppress(OSError):
+            sock.sock.shutdown(socket.SHUT_RD)
+
+    sock.sock.shutdown(socket.SHUT_WR)
+    late = time.monotonic() + LINGER
+    timer = sock.loop.call_later(LINGER, give_up)
     try:
-        chunk = done.result()
-    except OSError as error:  # too late to say so
-        connection.close(error)
-        return
-    if chunk:
-        connection.send(chunk, reader.next)
-    else:
-        connection.close()
+        while await sock.recv(serving.RECV_SIZE) and time.monotonic() < late:
+            pass
+    finally:
+        timer.cancel()
 
 
 def main() -> None:
@@ -91,7 +130,7 @@ def main() -> None:
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
     make_loop = partial(Loop, partial(pools.thread_pool, args.pool_size))
-    serving.run(args, partial(serve, partial(on_line, args.folder)), make_loop)
+    serving.run(args, partial(serve, partial(converse, args.folder)), make_loop)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The pools that a loop can hand work to: of threads, or of processes."""
 
 import argparse
+import multiprocessing
 import os
 import signal
+import sys
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 SIZE = 4
 """Workers of a pool, unless told otherwise: as many as libuv has."""
@@ -23,25 +26,43 @@ def thread_pool(workers: int = SIZE) -> Executor:
     return ThreadPoolExecutor(workers, thread_name_prefix="worker")
 
 
-def process_pool(workers: int = SIZE) -> Executor:
-    """Return a pool of processes: they compute at the same time, as threads cannot (the GIL).
+class ProcessPool(ProcessPoolExecutor):
+    """Processes that compute at the same time, as threads cannot (the GIL).
 
     They are spawned and not forked, so that they have none of the server's sockets, and
     cannot keep its port when it is gone. They end when it does, whatever ended it.
     """
-    # Imported here, since it takes a while, and most servers need no processes.
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    def __init__(self, workers: int = SIZE) -> None:
+        context = multiprocessing.get_context("spawn")
+        super().__init__(workers, mp_context=context, initializer=_end_with_parent)
+
+    def submit(self, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Submit work; a worker that this starts leaves Ctrl-C to the server."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def process_pool(workers: int = SIZE) -> Executor:
+    """Return a pool of processes."""
+    # A server that just ends leaves its semaphores to another process, the tracker of
+    # multiprocessing, which removes them; this keeps it from warning of that.
+    sys.warnoptions.append("ignore:resource_tracker")
+    return ProcessPool(workers)
+
+
+def kill_processes() -> None:
+    """Kill the workers of all pools, those that are starting too."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _end_with_parent() -> None:
-    """Have this worker leave Ctrl-C to the server, and end when that has ended."""
-    import multiprocessing
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Have this worker end when the server has ended."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # by which a pool ends it
     parent = multiprocessing.parent_process()
     assert parent
 

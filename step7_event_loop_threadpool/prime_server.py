@@ -7,15 +7,16 @@ processes they do not notice. Try 999999999999989, and 7 in another terminal.
 """
 
 import sys
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where "common" is
 from common import serving
 from step7_event_loop_threadpool import pools
-from step7_event_loop_threadpool.connection import Connection, serve
+from step7_event_loop_threadpool.coroutine_server import serve
+from step7_event_loop_threadpool.coroutines import Socket
 from step7_event_loop_threadpool.eventloop import Loop
+from step7_event_loop_threadpool.lines import MAX_LINE, lines, reply, trouble
 
 MAX_DIGITS = 18
 
@@ -32,6 +33,8 @@ def is_prime(number: int) -> bool:
 
 def parse(line: bytes) -> int:
     """Return the number in a line; ValueError, with what is wrong with it, if there is none."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"longer than {MAX_LINE} bytes")
     text = line.strip()
     if text.startswith(b"-") and text[1:].isdigit():
         raise ValueError("the number is negative")
@@ -42,29 +45,22 @@ def parse(line: bytes) -> int:
     return int(text)
 
 
-def on_line(inline: bool, connection: Connection, line: bytes) -> None:
-    """Work out the answer to a line, here or in the pool."""
+async def converse(inline: bool, sock: Socket, peer: str) -> None:
+    """Answer the lines of one client, each before the next; then close its socket."""
+    with serving.visit(peer) as visit, sock:
+        async for line in lines(sock, visit):
+            await reply(sock, visit, await answer(inline, sock, line))
+
+
+async def answer(inline: bool, sock: Socket, line: bytes) -> bytes:
+    """Work out the answer to a line, here or in the pool; if that cannot be, it says why."""
     try:
-        number = parse(line)
-    except ValueError as error:
-        connection.send(b"error: %s\n" % str(error).encode())
-        return
-    if inline:
-        connection.send(answer(is_prime(number)))
-    else:
-        connection.loop.queue_work(partial(is_prime, number), partial(on_answer, connection))
-
-
-def on_answer(connection: Connection, done: "Future[bool]") -> None:
-    """Send what the pool has worked out; if its worker died, say so."""
-    if error := done.exception():
-        connection.send(b"error: %s\n" % type(error).__name__.encode())
-    else:
-        connection.send(answer(done.result()))
-
-
-def answer(prime: bool) -> bytes:
-    """Return the line that is sent back."""
+        work = partial(is_prime, parse(line))
+        prime = work() if inline else await sock.in_pool(work)
+    except ConnectionError:
+        raise  # nobody is there to be answered
+    except Exception as error:
+        return trouble(error)
     return b"prime\n" if prime else b"composite\n"
 
 
@@ -74,9 +70,10 @@ def main() -> None:
     parser.add_argument("--work", choices=("inline", "threads", "processes"), default="threads")
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
+    serving.at_end.append(pools.kill_processes)
     make_pool = pools.process_pool if args.work == "processes" else pools.thread_pool
     make_loop = partial(Loop, partial(make_pool, args.pool_size))
-    serving.run(args, partial(serve, partial(on_line, args.work == "inline")), make_loop)
+    serving.run(args, partial(serve, partial(converse, args.work == "inline")), make_loop)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ ready. While one of them runs nobody else is served, so none may make a call tha
 blocks. This server never blocks; one that must hands that call to the pool.
 """
 
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def accept(loop: Loop, listener: socket.socket) -> None:
         sock, address = listener.accept()
     except (BlockingIOError, ConnectionAbortedError):
         return  # whoever it was has left
-    except OSError as error:
+    except Exception as error:
         serving.log_not_accepting(error)
         loop.forget(listener)  # it would be ready, and fail, again and again
         loop.call_later(serving.RETRY, partial(accept, loop, listener))
@@ -102,7 +103,7 @@ def write(client: Client) -> None:
 
 def drop(loop: Loop, client: Client, error: Exception) -> None:
     """Forget and close a client that has left or failed."""
-    with client.sock:
+    with contextlib.suppress(OSError), client.sock:  # it is closed, whatever the kernel says
         loop.forget(client)
     serving.log_disconnected(client.peer, client.received, client.sent, error)
 

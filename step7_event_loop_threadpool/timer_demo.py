@@ -6,6 +6,7 @@ fixed seed, so that two runs agree.
 """
 
 import argparse
+import os
 import random
 import sys
 import time
@@ -39,7 +40,7 @@ class Demo:
         self.count += 1
         now = time.monotonic() - self.start
         late = now - self.count * self.period
-        print(f"tick {self.count:2} at {now:6.2f} s, {late:5.2f} s late", flush=True)
+        say(f"tick {self.count:2} at {now:6.2f} s, {late:5.2f} s late")
         if self.count == self.ticks:
             self.timer.cancel()
             self.loop.stop()
@@ -49,11 +50,19 @@ class Demo:
     def sleep(self) -> None:
         """Block for three periods: here, or on a worker of the pool."""
         blocking = partial(time.sleep, 3 * self.period)
-        print(f"        sleeping, {'in the pool' if self.offload else 'in the callback'}")
+        say(f"        sleeping, {'in the pool' if self.offload else 'in the callback'}")
         if self.offload:
-            self.loop.queue_work(blocking, lambda _: print("        slept", flush=True))
+            self.loop.queue_work(blocking, lambda _: say("        slept"))
         else:
             blocking()
+
+
+def say(line: str) -> None:
+    """Print a line; end if nobody reads it."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        os._exit(1)
 
 
 def main() -> None:
@@ -65,12 +74,14 @@ def main() -> None:
     parser.add_argument("--period", type=serving.seconds, default=1.0, help="seconds (1.0)")
     parser.add_argument("--ticks", type=int, default=12, help="how many (12)")
     args = parser.parse_args()
+    if not args.period or args.ticks < 1:
+        parser.error("--period is more than 0, and --ticks at least 1")
     loop = Loop(slow=float("inf"))  # that it blocks is the point
     Demo(loop, args.period, args.ticks, args.offload)
     try:
         loop.run()
     except KeyboardInterrupt:
-        sys.exit(130)
+        os._exit(130)  # at once, though a worker may sleep
     loop.close()
 
 

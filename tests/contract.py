@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lab.check import limits, many, talk
+from lab.check import costs, limits, many, talk
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness.servers import ROOT, STEPS, Server, ServerError
@@ -22,7 +22,7 @@ COMPARE_TIMES = {"latency", "side_by_side", "burst"}
 PATIENCE = 10.0
 """Seconds that a server has for each answer that it owes."""
 
-SMALLER = ((talk, "LATE", 8), (many, "MANY", 250))
+SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 700), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 

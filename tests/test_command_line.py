@@ -181,7 +181,7 @@ def test_an_interrupt_that_gets_lost_does_not_keep_it_alive() -> None:
     command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(ROOT)]
     with Server([*command, sys.executable, "-c", LOST_INTERRUPT]) as server:
         assert server.process.wait(servers.END) == 0
-        assert "Exception ignored" in server.log()
+        assert "Exception" not in server.log()
 
 
 @each_step
@@ -348,13 +348,12 @@ def test_step4_folds_rounds_that_repeat() -> None:
     assert "round: 2 asked, 1 EAGAIN, 1 had something" in rounds
     assert any(line.endswith(" more like that") for line in rounds)
     assert len(rounds) < 15
-    assert all(one != other for one, other in itertools.pairwise(rounds))
+    assert all(one != other for one, other in itertools.pairwise(lines))
 
 
 def test_step4_tells_how_many_calls_were_in_vain() -> None:
-    lines = log_of("step4_nonblocking_polling", "--interval", "0.01", until="disconnected")
-    total = lines[-1].split()
-    assert total[:3] == ["in", "all:", "asked"]
+    lines = log_of("step4_nonblocking_polling", "--interval", "0.01", until="in all")
+    total = next(line for line in lines if line.startswith("in all: asked")).split()
     asked, wasted = int(total[3]), int(total[5])
     assert 3 <= asked - wasted <= 4  # the client, its six bytes in one or two pieces, its end
     assert wasted > asked / 2

@@ -1,6 +1,8 @@
 """Whatever goes wrong for one client ends that client, is a line of log, and harms nobody else."""
 
+import contextlib
 import re
+import socket
 import subprocess
 import sys
 
@@ -10,6 +12,11 @@ from lab.harness import clients
 from lab.harness.servers import ROOT, STEPS, Server
 
 SERVERS = [f"{step}/server.py" for step in STEPS] + ["step6_epoll_kqueue/edge_triggered.py"]
+
+FILE = b"ok\n" + (ROOT / "step7_event_loop_threadpool" / "lines.py").read_bytes()
+
+SCHEDULED = 50
+"""Clients in which all calls have failed that fail."""
 
 RAISES = """
 import runpy, sys
@@ -44,6 +51,52 @@ def test_a_handler_that_raises_ends_its_client_only(server: str) -> None:
     bug = r"disconnected: RuntimeError in <string>, line 8: a bug \(4 bytes in, 1 bytes out\)\n"
     assert len(re.findall(bug, log)) == 1
     assert "Traceback" not in log
+
+
+FOLDER = "step7_event_loop_threadpool"
+
+TALKS = {
+    **dict.fromkeys(SERVERS, (b"^abc$", b"*bcd")),
+    f"{FOLDER}/coroutine_server.py": (b"^abc$", b"*bcd"),
+    f"{FOLDER}/asyncio_server.py --style streams": (b"^abc$", b"*bcd"),
+    f"{FOLDER}/asyncio_server.py --style protocol": (b"^abc$", b"*bcd"),
+    f"{FOLDER}/prime_server.py": (b"7\n8\n", b"prime\ncomposite\n"),
+    f"{FOLDER}/file_server.py": (b"lines.py\n", FILE),
+}
+"""For each server what a client sends, and what it is owed."""
+
+
+@pytest.mark.aside
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("server", TALKS)
+def test_whatever_call_fails_a_client_is_answered_or_closed(server: str) -> None:
+    """Never left hanging; who was not hit is served, and later all are. It ends with status 0."""
+    said, owed = TALKS[server]
+    script, *options = server.split()
+    command = [sys.executable, str(ROOT / "tests" / "failing.py"), str(ROOT / script), "0"]
+    with Server([*command, *options]) as running:
+        answers = [answer(running, said) for _ in range(SCHEDULED)]
+        files = running.descriptors()
+        assert {answer(running, said) for _ in range(5)} == {owed}
+        assert running.descriptors() <= files
+        assert running.stop() == 0
+        log = running.log()
+    assert owed in answers
+    wrong = {each for each in answers if each != owed and not owed.startswith(each)}
+    assert all(each.startswith(b"error: ") and "file" in server + each.decode() for each in wrong)
+    assert "Traceback" not in log, log
+
+
+def answer(server: Server, said: bytes) -> bytes:
+    """Say something, shut down sending, and return all that comes before the end, or a reset."""
+    heard = b""
+    with server.connect() as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(said)
+        with contextlib.suppress(OSError):  # ENOTCONN: it is reset already
+            sock.shutdown(socket.SHUT_WR)
+        while data := sock.recv(4096):
+            heard += data
+    return heard
 
 
 FULL = """

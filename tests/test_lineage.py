@@ -123,6 +123,27 @@ def test_step3_is_step1_again() -> None:
     assert len(changed) <= 45
 
 
+def test_the_coroutine_holds_the_conversation_of_step1() -> None:
+    """With `async` and `await` in it, and another type of socket; nothing else is changed."""
+    then = definitions(source(STEPS[0]))["converse"]
+    now = definitions(source("step7_event_loop_threadpool/coroutine_server"))["converse"]
+    assert now.count("await ") == 3
+    assert "async " in now
+    now = (
+        now.replace("async ", "")
+        .replace("await ", "")
+        .replace("sock: Socket", "sock: socket.socket")
+    )
+    assert now == then
+
+
+def test_the_coroutines_are_short() -> None:
+    """Eighty lines, not counting empty ones."""
+    text = source("step7_event_loop_threadpool/coroutines")
+    assert len([line for line in text.splitlines() if line]) <= 80
+    assert "asyncio" not in text
+
+
 @pytest.mark.parametrize("step", FILES)
 def test_the_order_is_the_same_in_every_file(step: str) -> None:
     names = [name for name in definitions(source(step)) if name in ORDER]

@@ -7,11 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,11 +17,8 @@ from lab.check.rungs import MATRIX
 from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
-from step7_event_loop_threadpool import files
-from step7_event_loop_threadpool.eventloop import Loop
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
-from tests.test_step7_eventloop import run as run_until_stopped
 
 FOLDER = ROOT / "step7_event_loop_threadpool"
 LONG = 100_000_000_000_031  # a prime that takes about a second
@@ -110,7 +105,8 @@ def test_a_line_in_a_line_out(primes: Server) -> None:
         ("\u0667".encode(), "not a number"),
         (b"-7", "the number is negative"),
         (b"9" * (MAX_DIGITS + 1), "longer than 18 digits"),
-        (b"9" * 1_000_000, "longer than 18 digits"),
+        (b" " * 256 + b"75", "longer than 256 bytes"),
+        (b"9" * 1_000_000, "longer than 256 bytes"),
         (b"\xff\x00", "not a number"),
     ],
 )
@@ -307,76 +303,6 @@ def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder
         clients.settle(file_server)
         descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
         assert folder / "big" not in [path.readlink() for path in descriptors]
-
-
-# Files on the loop
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    made = Loop()
-    yield made
-    made.close()
-
-
-def outcome(loop: Loop, begin: Callable[..., object], *arguments: object) -> "Future[Any]":
-    """Return the future that a function of `files` calls back with."""
-    seen: list[Future[Any]] = []
-
-    def callback(done: "Future[Any]") -> None:
-        seen.append(done)
-        loop.stop()
-
-    begin(loop, *arguments, callback)
-    run_until_stopped(loop)
-    return seen[0]
-
-
-def test_open_and_stat(loop: Loop, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * 10)
-    assert outcome(loop, files.stat, str(path)).result().st_size == 10
-    fd = outcome(loop, files.open_file, str(path)).result()
-    assert os.read(fd, 100) == b"x" * 10
-    os.close(fd)
-    for begin in (files.stat, files.open_file):
-        assert isinstance(outcome(loop, begin, str(path) + "2").exception(), FileNotFoundError)
-
-
-def test_read_file_hands_over_a_chunk_when_it_is_asked_for(loop: Loop, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * (files.CHUNK * 2 + 1))
-    sizes: list[int] = []
-
-    def on_chunk(reader: files.Reader, done: "Future[bytes]") -> None:
-        sizes.append(len(done.result()))
-        if sizes[-1]:
-            reader.next()
-        else:
-            reader.close()
-            loop.call_later(0.05, loop.stop)
-
-    files.read_file(loop, str(path), on_chunk)
-    run_until_stopped(loop)
-    assert sizes == [files.CHUNK, files.CHUNK, 1, 0]
-
-
-def test_a_file_that_cannot_be_read_is_an_error(loop: Loop, tmp_path: Path) -> None:
-    for path, error in ((tmp_path / "none", FileNotFoundError), (tmp_path, IsADirectoryError)):
-        seen: list[BaseException | None] = []
-
-        def on_chunk(
-            reader: files.Reader,
-            done: "Future[bytes]",
-            seen: list[BaseException | None] = seen,
-        ) -> None:
-            seen.append(done.exception())
-            reader.close()
-            loop.stop()
-
-        files.read_file(loop, str(path), on_chunk)
-        run_until_stopped(loop)
-        assert isinstance(seen[0], error)
 
 
 # The pool of processes

@@ -1,13 +1,16 @@
 """The event loop of step 7: its phases, timers, pool, and being woken from other threads."""
 
+import errno
+import gc
 import logging
-import signal
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -452,7 +455,8 @@ def test_a_posted_callback_that_raises_does_not_end_the_loop(
     loop.call_threadsafe(lambda: called.append(1))
     turn(loop)
     assert called == [1]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    failed = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(failed) == 1  # a busy machine may hold the loop up, which is a warning
 
 
 def test_stop_from_another_thread_and_run_again(loop: Loop) -> None:
@@ -555,16 +559,170 @@ def test_a_slow_callback_is_named(
     assert "quick" not in caplog.text
 
 
-def test_a_signal_writes_to_the_wake_up_socket_while_the_loop_runs(loop: Loop) -> None:
-    """So it wakes the loop even if it comes between Python's last look and the system call."""
-    during: list[int] = []
+# Whatever fails
 
-    def look() -> None:
-        during.append(signal.set_wakeup_fd(-1))
-        signal.set_wakeup_fd(during[0], warn_on_full_buffer=False)
+
+def test_a_wake_up_that_is_lost_costs_a_second_at_most(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The byte cannot be sent; a signal just before the system call is the same."""
+
+    def full(_: bytes) -> int:
+        raise OSError(errno.ENOBUFS, "no room")
+
+    class Sender:
+        send = staticmethod(full)
+        close = loop._wake_sender.close
+
+    monkeypatch.setattr(loop, "_wake_sender", Sender)
+    threading.Timer(0.1, loop.stop).start()
+    run(loop)
+
+
+@pytest.mark.parametrize("call", ["select", "recv"])
+def test_a_call_of_the_loop_itself_that_fails_is_made_again(
+    loop: Loop, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([OSError(errno.ENOMEM, "no memory"), MemoryError()])
+
+    class Fails:
+        def __init__(self, really: object) -> None:
+            self.really = really
+
+        def __getattr__(self, name: str) -> object:
+            if name == call and (failure := next(failures, None)):
+                raise failure
+            return getattr(self.really, name)
+
+    if call == "select":
+        monkeypatch.setattr(loop, "_selector", Fails(loop._selector))
+    else:
+        receiver = loop._wake_receiver
+        loop.forget(receiver)
+        monkeypatch.setattr(loop, "_wake_receiver", Fails(receiver))
+        loop.watch(loop._wake_receiver, READ, loop._on_wake)
+    for _ in range(3):
+        called: list[int] = []
+        threading.Timer(0.05, loop.call_threadsafe, [partial(called.append, 1)]).start()
+        loop.call_later(0.5, loop.stop)
+        run(loop)
+        assert called == [1]
+
+
+class Held:
+    """What a callback holds."""
+
+    def callback(self) -> None:
+        """Do nothing."""
+
+
+def test_a_cancelled_timer_goes_at_once_with_all_it_holds(loop: Loop) -> None:
+    held = Held()
+    gone = weakref.ref(held)
+    timers = [loop.call_later(delay, held.callback) for delay in (3600, 1800, 7200)]
+    kept = loop.call_later(5400, int)
+    for timer in timers:
+        timer.cancel()
+        timer.cancel()
+    del held, timer, timers
+    gc.collect()
+    assert gone() is None
+    assert [timer for *_, timer in loop._timers] == [kept]
+
+
+@pytest.mark.parametrize("when", ["timer", "posted", "ready"])
+def test_an_interrupted_turn_loses_nobody_else(
+    when: str, loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Ctrl-C comes in a callback; `run` again goes on with the others."""
+    called: list[str] = []
+
+    def interrupted(*_: object) -> None:
+        loop.forget(pair[0])
+        raise KeyboardInterrupt
+
+    pair[0].send(b"x")
+    pair[1].send(b"x")
+    loop.watch(pair[0], READ, interrupted if when == "ready" else lambda *_: called.append("ready"))
+    loop.watch(pair[1], READ, lambda *_: called.append("ready"))
+    for name, set_one in (("timer", partial(loop.call_later, 0)), ("posted", loop.call_soon)):
+        if name == when:
+            set_one(interrupted)
+        set_one(partial(called.append, name))
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    turn(loop)
+    turn(loop)
+    assert set(called) == {"timer", "posted", "ready"}
+
+
+def test_a_callback_whose_name_raises(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    class Strange:
+        def __call__(self) -> None:
+            raise RuntimeError("a bug")
+
+        def __repr__(self) -> str:
+            raise RuntimeError("and no name")
+
+    called: list[int] = []
+    loop.call_later(0, Strange())
+    loop.call_soon(partial(Strange()))
+    loop.call_soon(partial(called.append, 1))
+    turn(loop)
+    assert called == [1]
+    assert caplog.text.count("Strange failed") == 2
+
+
+def test_run_in_a_callback_is_refused(loop: Loop) -> None:
+    refused: list[str] = []
+
+    def again() -> None:
+        try:
+            loop.run()
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    loop.call_soon(again)
+    turn(loop)
+    assert refused == ["the loop runs already"]
+    turn(loop)
+
+
+def test_a_descriptor_closed_behind_its_back_and_used_again_is_refused(loop: Loop) -> None:
+    stale, other = socket.socketpair()
+    loop.watch(stale, READ, Loop.forget)
+    fd = stale.fileno()
+    stale.close()
+    with other, socket.socket() as again:
+        assert again.fileno() == fd
+        with pytest.raises(ValueError, match=f"descriptor {fd} was closed while it was watched"):
+            loop.watch(again, READ, Loop.forget)
+        loop.forget(stale)
+        loop.watch(again, WRITE, Loop.forget)
+        turn(loop)
+        assert again not in loop._watched
+
+
+def test_a_pool_that_cannot_start_a_worker_is_replaced() -> None:
+    """The job that meets it raises, if the next pool cannot either; later all is as it was."""
+    broken = [True, True]
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> "Future[Any]":
+            if broken and broken.pop():
+                raise RuntimeError("can't start new thread")
+            return super().submit(*args, **kwargs)
+
+    loop = Loop(Pool)
+    with pytest.raises(RuntimeError):
+        loop.queue_work(int, print)
+    done: list[int] = []
+
+    def after_work(future: "Future[int]") -> None:
+        done.append(future.result())
         loop.stop()
 
-    loop.call_soon(look)
+    loop.queue_work(int, after_work)
     run(loop)
-    assert during == [loop._wake_sender.fileno()]
-    assert signal.set_wakeup_fd(-1) == -1
+    assert done == [0]
+    loop.close()

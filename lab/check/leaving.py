@@ -2,8 +2,9 @@
 
 from lab.check.suite import check
 from lab.harness.clients import (
+    SPINS,
     MiB,
-    busy,
+    at_rest,
     expect,
     greeted,
     must,
@@ -53,8 +54,8 @@ def resets(server: Endpoint) -> str:
             reset(sock)
     settle(server)  # it has noticed
     serves(server)
-    used = busy(server, 0.1) if server.ours else 0
-    must(used < 0.3, f"it uses {used:.0%} of a core after the resets, with nobody there")
+    used = at_rest(server, SPINS) if server.ours else 0
+    must(used < SPINS, f"it uses {used:.0%} of a core after the resets, with nobody there")
     return "7 resets, up to 32 MiB unread; a client beside them was served, and one after"
 
 

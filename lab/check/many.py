@@ -5,6 +5,7 @@ import socket
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
 from lab.harness.clients import (
+    SPINS,
     busy,
     clients,
     expect,
@@ -22,9 +23,6 @@ MANY = 1000
 
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""
-
-SPINS = 0.1
-"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
 
 
 @check("step6_epoll_kqueue")

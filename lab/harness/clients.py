@@ -267,6 +267,10 @@ def busy(server: Endpoint, seconds: float) -> float:
     return (server.cpu_seconds() - cpu) / (time.monotonic() - start)
 
 
+SPINS = 0.1
+"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
+
+
 def at_rest(server: Endpoint, most: float) -> float:
     """Return the share of a core that it uses over half a second, the first below `most` of four.
 

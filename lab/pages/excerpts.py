@@ -23,15 +23,17 @@ def definitions(text: str, owner: str = "") -> dict[str, str]:
     lines = text.splitlines(keepends=True)
     found: dict[str, str] = {}
     for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        first = node.lineno
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names = [node.name]
+            first = min([first, *(each.lineno for each in node.decorator_list)])
         elif isinstance(node, ast.Assign):
             names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names = [node.target.id]
         else:
             continue
-        found |= dict.fromkeys(names, "".join(lines[node.lineno - 1 : node.end_lineno]))
+        found |= dict.fromkeys(names, "".join(lines[first - 1 : node.end_lineno]))
     return found
 
 
