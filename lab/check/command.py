@@ -17,7 +17,7 @@ from functools import partial
 from lab.check import limits
 from lab.check.report import Report, write_json
 from lab.check.rungs import CHECKS
-from lab.check.suite import NOT_GREETED, Check, verdicts
+from lab.check.suite import Check, verdicts
 from lab.harness import servers
 from lab.harness.servers import Endpoint
 from lab.show import arguments
@@ -43,17 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
 def check_one(report: Report, start: Callable[[], Endpoint], checks: list[Check]) -> None:
     """Run the checks and print each verdict as it comes; a terminal shows what is running."""
-
-    def announce(check: Check) -> None:
-        progress(f"[{checks.index(check) + 1}/{len(checks)}] {check.name} ...")
-
     try:
-        for verdict in verdicts(checks, start, announce):
+        for verdict in verdicts(checks, start, lambda check: progress(f"{check.name} ...")):
             report.verdicts.append(verdict)
             progress()
-            if verdict.seen != NOT_GREETED:
-                print(report.lines(verdict), flush=True)
-        if left := sum(one.seen == NOT_GREETED for one in report.verdicts):
+            print(report.lines(verdict), flush=True)
+        if left := len(checks) - len(report.verdicts):
             print(f"skipped   the other {left:<7} they begin with the `*`")
     except servers.ServerError as error:
         report.error = str(error)

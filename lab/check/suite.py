@@ -66,8 +66,6 @@ DIED = (
     " words. SIGPIPE means that it sent to a client that had left, and did not ignore that signal."
 )
 
-NOT_GREETED = "it begins with the `*`, see `ack`"
-
 
 @contextlib.contextmanager
 def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
@@ -109,17 +107,13 @@ def verdicts(
     """Run the checks in their order, and yield a verdict on each.
 
     `announce` is told of each before it runs. `start` makes the server: one serves for all
-    checks that hold, and after one that does not, the next gets a fresh server. ServerError
-    if none starts.
+    checks that hold, and after one that does not, the next gets a fresh server. After an `ack`
+    that does not hold there are no more. ServerError if none starts.
     """
     descriptors.raise_limit()
-    greets = True
     with contextlib.ExitStack() as stack:
         server: Endpoint | None = None
         for one in checks:
-            if not greets:
-                yield Verdict(one, NOT_MEASURED, NOT_GREETED)
-                continue
             if server is None:
                 server = stack.enter_context(start())
             if one.alone:
@@ -130,5 +124,5 @@ def verdicts(
             if one.alone or verdict.outcome == FAILED:
                 stack.close()
                 server = None
-            if one.name == "ack":
-                greets = verdict.outcome == HELD
+            if one.name == "ack" and verdict.outcome != HELD:
+                return  # all other checks begin with this

@@ -1,6 +1,7 @@
 """What single clients cost, and when they are answered: for the claims about that."""
 
 import random
+import socket
 import statistics
 import time
 from collections.abc import Callable
@@ -53,21 +54,33 @@ def idle_share(server: Server, seconds: float) -> float:
         return busy(server, seconds)
 
 
+def asked(sock: socket.socket, question: bytes, answer: bytes) -> float:
+    """Send a question, and return the seconds until it is answered so."""
+    start = time.perf_counter()
+    sock.sendall(question)
+    expect(sock, answer)
+    return time.perf_counter() - start
+
+
+def waits(sock: socket.socket, question: bytes, answer: bytes, most: float) -> list[float]:
+    """Ask now and then, and return the seconds until each answer.
+
+    The client thinks for a random time before each question, `most` seconds at most, so as not to
+    fall into step with the server.
+    """
+    dice, found = random.Random(1), []
+    for _ in range(20):
+        time.sleep(dice.uniform(0.001, max(0.002, most)))
+        found.append(asked(sock, question, answer))
+    return found
+
+
 def interval(contestant: Contestant, most: float, seconds: float) -> tuple[float, float]:
     """Return the median latency (ms) of a server, and the share of a core (%) it uses in silence.
 
-    A hundred clients are silent, and one asks now and then: it thinks for a random time before
-    each question, `most` seconds at most, so as not to fall into step with the server.
+    A hundred clients are silent, and one asks now and then.
     """
-    dice = random.Random(1)
-    question, answer = frame(64)
-    latencies = []
     with contestant.start() as server, greeted_clients(server, 101) as (sock, *_):
         share = busy(server, seconds)
-        for _ in range(20):
-            time.sleep(dice.uniform(0.001, max(0.002, most)))
-            start = time.perf_counter()
-            sock.sendall(question)
-            expect(sock, answer)
-            latencies.append(time.perf_counter() - start)
-    return statistics.median(latencies) * 1e3, share * 100
+        median = statistics.median(waits(sock, *frame(64), most))
+    return median * 1e3, share * 100

@@ -1,6 +1,5 @@
 """Q1 to Q15: what people ask who write such servers, and what settles it."""
 
-import random
 import re
 import select
 import signal
@@ -27,7 +26,7 @@ from lab.claims.claim import (
     told_by,
 )
 from lab.claims.step6 import SILENCE
-from lab.claims.step7 import asked, computing, number_that_takes
+from lab.claims.step7 import computing, number_that_takes
 from lab.harness import processes
 from lab.harness.clients import MiB, clients, exactly, expect, greeted, reset, send_until_stuck
 from lab.harness.processes import NotMeasured
@@ -158,15 +157,11 @@ def threads_for_computing(full: bool) -> Finding:
 
 def loop_latency(place: str, jobs: int, number: int) -> float:
     """Return the mean latency of an answer that the loop gives itself, beside so many jobs."""
-    dice = random.Random(jobs)
     with computing(place, jobs + 1) as (_, (other, *workers)):
         for sock in workers:
             sock.sendall(b"%d\n" % number)
         time.sleep(0.05)
-        took = []
-        for _ in range(30):
-            time.sleep(dice.uniform(0, 0.01))  # out of step with the interpreter
-            took.append(asked(other, b"no number\n", b"error: not a number\n"))
+        took = costs.waits(other, b"no number\n", b"error: not a number\n", 0.01)
     return statistics.fmean(took)
 
 
@@ -178,7 +173,7 @@ def a_stuck_loop(full: bool) -> Finding:
         start = time.perf_counter()
         worker.sendall(b"%d\n" % number)
         time.sleep(0.05)  # it is at work
-        waited = at_once([partial(asked, other, b"7\n", b"prime\n") for other in others])
+        waited = at_once([partial(costs.asked, other, b"7\n", b"prime\n") for other in others])
         expect(worker, b"composite\n")
         took = time.perf_counter() - start
         said = re.search(r"\S+ held everybody up for [\d.]+ s", server.log())

@@ -1,6 +1,5 @@
 """B1 to B5: a thread for each client."""
 
-import socket
 import time
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from lab.claims import costs
 from lab.claims.claim import Curves, Finding, claim, found, pace, recorded, started
 from lab.claims.step1 import served_at_once
 from lab.harness import processes
-from lab.harness.clients import expect, greeted_clients
+from lab.harness.clients import greeted_clients
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Server
 from lab.harness.talks import at_once, elapsed
@@ -83,8 +82,9 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
     """
     with catalogue.started("computes") as server, greeted_clients(server, 5) as (light, *heavy):
         light.sendall(b"^")
-        alone, quiet = computed(heavy[0]), answer_time(light)
-        calls = [*(partial(computed, sock) for sock in heavy), partial(answer_time, light)]
+        jobs = [partial(costs.asked, sock, b"^work$", b"xpsl") for sock in heavy]
+        alone, quiet = jobs[0](), answer_time(light)
+        calls = [*jobs, partial(answer_time, light)]
         *four, beside = at_once(calls)
     ratio = max(four) / alone
     measured = (
@@ -92,14 +92,6 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
         f" {beside * 1e3:.1f} ms, where it was {quiet * 1e3:.2f} ms"
     )
     return found(ratio > 3 and beside > 5 * quiet, measured)
-
-
-def computed(sock: socket.socket) -> float:
-    """Return the seconds that an answer takes which has to be computed."""
-    start = time.perf_counter()
-    sock.sendall(b"^work$")
-    expect(sock, b"xpsl")
-    return time.perf_counter() - start
 
 
 @claim("B5")

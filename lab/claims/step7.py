@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.claims.claim import Curves, Finding, claim, found, recorded
+from lab.claims.costs import asked
 from lab.harness.clients import clients, exactly, expect, those_ready, to_the_end
 from lab.harness.servers import ROOT, STEPS, Server
 from lab.harness.talks import at_once
@@ -120,14 +121,6 @@ def computing(place: str, count: int) -> Iterator[tuple[Server, list[socket.sock
             expect(sock, b"prime\n")
         yield server, socks
         server.stop()  # though it may be at work
-
-
-def asked(sock: socket.socket, line: bytes, answer: bytes) -> float:
-    """Send a line, and return the seconds until it is answered so."""
-    start = time.perf_counter()
-    sock.sendall(line)
-    expect(sock, answer)
-    return time.perf_counter() - start
 
 
 @claim("G4")

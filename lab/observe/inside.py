@@ -3,7 +3,7 @@
     python lab/observe/inside.py RECORD (SCRIPT | -m MODULE) [ARGUMENT ...]
 
 Before the program is loaded, what it would import is replaced: sockets, `select` and its
-kin, `time.sleep`, threads, pools of threads. Each call is made as it would be, and becomes
+kin, `time.sleep`, threads. Each call is made as it would be, and becomes
 a line of JSON in the file RECORD, which is written when the program ends, be it by `os._exit` or
 by SIGTERM. What is in a line is in docs/observe.md; only that here times are seconds of
 CLOCK_MONOTONIC, which all processes of a machine share. A `thread` is a line too. The last one has
@@ -11,7 +11,6 @@ CLOCK_MONOTONIC, which all processes of a machine share. A `thread` is a line to
 """
 
 import atexit
-import concurrent.futures
 import contextlib
 import errno
 import functools
@@ -211,9 +210,7 @@ def observed_method(name: str) -> Any:
     def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
         with self.called(name) as event:
             result = real(self, *args, **options)
-            moved = result[0] if isinstance(result, tuple) else result  # of recvfrom and recvmsg
-            if name == "sendall":
-                moved = args[0]
+            moved = args[0] if name == "sendall" else result
             if isinstance(moved, int):
                 event["result"] = moved
             elif moved is not None:
@@ -227,8 +224,7 @@ def replace_sockets() -> None:
     """Replace `socket.socket`, which the library looks up by this name also for its own use."""
     for name in (
         *("bind", "listen", "setblocking", "settimeout", "shutdown"),
-        *("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"),
-        *("send", "sendall", "sendto", "sendmsg", "sendfile"),
+        *("recv", "recv_into", "send", "sendall", "sendmsg", "sendfile"),
     ):
         setattr(ObservedSocket, name, observed_method(name))
     ObservedSocket.__name__ = ObservedSocket.__qualname__ = "socket"
@@ -265,6 +261,14 @@ class ObservedKernel:
     def __exit__(self, *_: object) -> None:
         self._kernel.close()
 
+    def _change(self, name: str, fd: Any, *args: Any, **options: Any) -> None:
+        with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
+            getattr(self._kernel, name)(fd, *args, **options)
+
+    register = functools.partialmethod(_change, "register")
+    modify = functools.partialmethod(_change, "modify")
+    unregister = functools.partialmethod(_change, "unregister")
+
     def poll(self, *args: Any, **options: Any) -> Any:
         """Wait, with epoll or with the older call."""
         with recorder.call(f"{self.kind}.poll", handed=0) as event:
@@ -285,44 +289,28 @@ class ObservedKernel:
         return found
 
 
-def observed_change(name: str) -> Any:
-    """Return a method that makes the call `name` of an `epoll` or `poll` and records it."""
-
-    def change(self: ObservedKernel, fd: Any, *args: Any, **options: Any) -> None:
-        with recorder.call(f"{self.kind}.{name}", fd=descriptor(fd)):
-            getattr(self._kernel, name)(fd, *args, **options)
-
-    return change
-
-
 real_select = select.select
 
 
 def replace_waiting() -> None:
     """Replace `select` and its kin, also where `selectors` has taken them already."""
-    for name in ("register", "modify", "unregister"):
-        setattr(ObservedKernel, name, observed_change(name))
     select.select = observed_select
     selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
-    for kind, user in (
-        ("epoll", "EpollSelector"),
-        ("poll", "PollSelector"),
-        ("kqueue", "KqueueSelector"),
-    ):
+    for kind in ("epoll", "poll", "kqueue"):
         if hasattr(select, kind):
             known = {"kind": kind, "real": getattr(select, kind)}
             observed = type(kind, (ObservedKernel,), known)
             setattr(select, kind, observed)
-            getattr(selectors, user)._selector_cls = observed  # kqueue's looks it up by name
+            user = getattr(selectors, f"{kind.capitalize()}Selector")
+            user._selector_cls = observed  # kqueue's looks it up by name
 
 
-# Sleep, threads, and work for pools
+# Sleep, and threads
 
 
 def replace_threads() -> None:
-    """Replace `time.sleep`, and what starts threads and hands work to them."""
+    """Replace `time.sleep`, and what starts threads."""
     real_sleep, real_start = time.sleep, threading.Thread.start
-    real_submit = concurrent.futures.ThreadPoolExecutor.submit
 
     def sleep(seconds: float) -> None:
         with recorder.call("sleep"):
@@ -340,13 +328,8 @@ def replace_threads() -> None:
         with recorder.call("Thread.start", result=thread):
             real_start(self)
 
-    def submit(self: Any, work: Any, /, *args: Any, **options: Any) -> Any:
-        with recorder.call("submit"):
-            return real_submit(self, work, *args, **options)
-
     time.sleep = sleep  # type: ignore[assignment]
     threading.Thread.start = start  # type: ignore[method-assign]
-    concurrent.futures.ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
 
 
 # The end

@@ -10,8 +10,6 @@ from lab.show.tables import aligned
 ASLEEP = 1e-4
 """Seconds from which a thread is said to have slept in a call; below it is the call's own work."""
 
-RECEIVING = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg")
-
 
 @dataclass
 class Kind:
@@ -64,7 +62,7 @@ def summary(recording: Recording) -> Summary:
         slept = event.slept * within(event, until)
         kind.slept += slept
         found.woken += slept > ASLEEP
-        found.requests += event.call in RECEIVING and bool(event.result)
+        found.requests += event.call in ("recv", "recv_into") and bool(event.result)
     # What it slept in comes first, the rest in the order of the alphabet.
     found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
     for events in recording.threads().values():

@@ -5,19 +5,17 @@ drawn under one another, on one axis of time. Wants matplotlib.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from lab.observe import run as running
 from lab.observe import summary
 from lab.observe.record import CLIENT, WAITS, Event, Recording
 from lab.show import arguments
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 WAITING, SILENT, ASKING = "waits for its *", "silent", "waits for its answer"
-ACCEPT, RECEIVE, SEND, MANY, SLEEP, RUN = "accept", "recv", "send", "select/epoll", "sleep", "runs"
+ACCEPT, RECEIVE, SEND = "sleeps in accept", "sleeps in recv", "sleeps in send"
+MANY, SLEEP, RUN = "sleeps in select/epoll", "sleeps in sleep", "runs"
 
 LEAST = 0.002
 """The share of the axis that a bar has at least, so that what is short can be seen."""
@@ -86,9 +84,8 @@ def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: 
 
 def kind(call: str) -> str:
     """Return what kind of call it slept in."""
-    if call in (SLEEP, ACCEPT):
-        return call
-    return MANY if call in WAITS else SEND if "send" in call else RECEIVE
+    known = dict.fromkeys(WAITS, MANY) | {"sleep": SLEEP, "accept": ACCEPT}
+    return known.get(call, SEND if "send" in call else RECEIVE)
 
 
 def draw(recordings: dict[str, Recording]) -> Any:
@@ -108,7 +105,7 @@ def draw(recordings: dict[str, Recording]) -> Any:
     for (title, rows), (axes,) in zip(drawn.items(), panels, strict=True):
         panel(axes, title, rows, until)
     panels[-1][0].set_xlabel("seconds since the first client came", fontsize=8)
-    entries = [*legend(drawn, LEAST * until)]
+    entries = legend(drawn, LEAST * until)
     picture.legend(handles=entries, loc="outside upper center", ncols=6, **SMALL)
     return picture
 
@@ -123,7 +120,7 @@ WRITTEN: dict[str, Any] = {
 SMALL: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 1.4}
 
 
-def panel(axes: "Axes", title: str, rows: list[Lane], until: float) -> None:
+def panel(axes: Any, title: str, rows: list[Lane], until: float) -> None:
     """Draw the lanes of one recording."""
     for row, lane in enumerate(rows):
         for bar in lane.bars:
@@ -164,20 +161,16 @@ MARKS: dict[str, dict[str, Any]] = {
 }
 
 
-def legend(drawn: dict[str, list[Lane]], least: float) -> Iterator[Any]:
-    """Yield an entry for each kind of mark, and of bar of which one is `least` wide."""
+def legend(drawn: dict[str, list[Lane]], least: float) -> list[Any]:
+    """Return an entry for each kind of mark, and of bar of which one is `least` wide."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     rows = [lane for lanes in drawn.values() for lane in lanes]
     kinds = {bar.kind for lane in rows for bar in lane.bars if bar.end - bar.start >= least}
     kinds.add(ASKING)  # drawn wider than it is
-    for name, look in LOOKS.items():
-        if name in kinds:
-            title = name if name in (WAITING, SILENT, ASKING, RUN) else f"sleeps in {name}"
-            yield Patch(label=title, linewidth=0, **look)
-    for name, mark in MARKS.items():
-        yield Line2D([], [], label=name, **mark)
+    bars = [Patch(label=name, linewidth=0, **LOOKS[name]) for name in LOOKS if name in kinds]
+    return [*bars, *(Line2D([], [], label=name, **mark) for name, mark in MARKS.items())]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,16 +9,6 @@ CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 """Those this process may run on; none where the system does not say."""
 
 
-def machine() -> dict[str, str]:
-    """Return what figures depend on, as far as the system says it."""
-    return {
-        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "processor": processor(),
-        "cores": f"{len(CORES) or os.cpu_count()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-    }
-
-
 def processor() -> str:
     """Return the model of the processor, or only its kind."""
     try:
@@ -31,8 +21,13 @@ def processor() -> str:
 
 def facts() -> dict[str, object]:
     """Return the day and the machine, as they are kept with results."""
-    today = datetime.datetime.now(datetime.UTC).date()
-    return {"date": today.isoformat(), "machine": machine()}
+    machine = {
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "processor": processor(),
+        "cores": f"{len(CORES) or os.cpu_count()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+    return {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "machine": machine}
 
 
 def line(command: str, found: dict[str, object] | None = None) -> str:

@@ -191,7 +191,7 @@ def test_what_never_ends_is_there_too() -> None:
             session.server.stop()
         recording = session.recording()
     unended = [event.call for event in recording.of(SERVER) if not event.ended]
-    assert sorted(unended) == ["recv", "thread"]
+    assert sorted(unended) == ["accept", "recv", "thread"]
 
 
 def test_work_in_a_pool(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_work_in_a_pool(tmp_path: Path) -> None:
     subprocess.run(run.observed([sys.executable, str(script)], record), check=True, timeout=20)
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     called = [line["call"] for line in lines]
-    assert called.count("submit") == called.count("sleep") == 2
+    assert called.count("sleep") == 2
     assert {line["thread"] for line in lines if line["call"] == "sleep"} == {1}
     assert lines[-1]["call"] == "exit"
 
