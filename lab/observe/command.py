@@ -4,7 +4,7 @@ The server is run as it is, and driven with the real client. Both are recorded: 
 client waits in the backlog can only be seen from there.
 
   python -m lab observe step5_select -n 3
-  python -m lab observe step7_event_loop_threadpool/asyncio_server.py
+  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
   python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
 """
 
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lab.observe import run as running
-from lab.observe import summary
+from lab.observe import summary, trace
 from lab.show import arguments
 
 
@@ -27,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     print(summary.text(recording))
     if args.out:
         args.out.write_text("".join(json.dumps(line) + "\n" for line in recording.lines))
+    if args.trace:
+        args.trace.write_text(json.dumps(trace.trace(recording)) + "\n")
     for line in recording.problems:
         print(f"not as it should be: {line}", file=sys.stderr)
     return 1 if recording.problems else 0
@@ -43,10 +45,9 @@ def server(text: str) -> list[str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    add = parser.add_argument
+    add, file = parser.add_argument, arguments.file
     add("step", metavar="STEP", nargs="?", type=server, help="a step, or a script like one")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     arguments.add_clients(parser, 3)
-    add(
-        "--out", metavar="FILE", type=arguments.file, help="write the calls there, as lines of JSON"
-    )
+    add("--out", metavar="FILE", type=file, help="write the calls there, as lines of JSON")
+    add("--trace", metavar="FILE", type=file, help="write them as trace events, for Perfetto")

@@ -28,6 +28,7 @@ class Event:
     ended: bool
     cpu: float
     cpu_at: float
+    fd: int | None = None
     client: str | None = None
     result: int | None = None
     handed: int | None = None
@@ -35,6 +36,8 @@ class Event:
     error: str | None = None
     file: str | None = None
     line: int | None = None
+    function: str | None = None
+    name: str | None = None
     count: int = 1
 
     @property

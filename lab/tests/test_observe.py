@@ -14,7 +14,7 @@ from lab.claims.step1 import served_at_once
 from lab.harness import servers
 from lab.harness.clients import clients, expect, settle
 from lab.harness.servers import ROOT, STEPS, ServerError
-from lab.observe import run, summary, timeline
+from lab.observe import run, summary, timeline, trace
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.show.arguments import Wrong
 from lab.tests.commands import lab
@@ -282,8 +282,19 @@ def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path
 
 
 def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
-    lines = tmp_path / "calls.jsonl"
-    done = lab("observe", "step5_select", "-n", "2", "--pace", "0.1", "--out", str(lines))
+    lines, events = tmp_path / "calls.jsonl", tmp_path / "trace.json"
+    words = [
+        "step5_select",
+        "-n",
+        "2",
+        "--pace",
+        "0.1",
+        "--out",
+        str(lines),
+        "--trace",
+        str(events),
+    ]
+    done = lab("observe", *words)
     assert done.returncode == 0, done.stderr
     assert "6 packets came in" in done.stdout
     assert "recording took" in done.stdout
@@ -291,6 +302,7 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
         SERVER,
         CLIENT,
     }
+    assert json.loads(events.read_text())["traceEvents"]
 
 
 def test_a_wrong_server_is_told_of() -> None:
@@ -298,6 +310,19 @@ def test_a_wrong_server_is_told_of() -> None:
     done = lab("observe", "--pace", "0.1", "--cmd", planted)
     assert done.returncode == 1
     assert "not as it should be: conn0, conn1, conn2: " in done.stderr
+
+
+def test_trace_events_have_what_perfetto_wants(talked: tuple[str, Recording]) -> None:
+    found = trace.trace(talked[1])["traceEvents"]
+    for event in found:
+        assert {"ph", "name", "pid", "tid"} <= event.keys()
+        if event["ph"] == "X":
+            assert event["ts"] >= 0
+            assert event["dur"] >= 0
+    assert {event["args"]["name"] for event in found if event["name"] == "process_name"} == {
+        SERVER,
+        CLIENT,
+    }
 
 
 def test_the_lanes_of_a_timeline(talked: tuple[str, Recording]) -> None:
