@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lab.check import limits
-from lab.check.report import Report, write_json
+from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
 from lab.check.suite import Check, verdicts
 from lab.harness import servers
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     reports = [report for report, _ in subjects]
     if args.json:
         write_json(args.json, reports)
+    if args.junit:
+        write_junit(args.junit, reports)
     return 0 if all(report.good for report in reports) else 1
 
 
@@ -105,7 +107,7 @@ def address(text: str) -> tuple[str, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    add = parser.add_argument
+    add, file = parser.add_argument, arguments.file
     arguments.add_steps(parser, "*")
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     add("--port", type=arguments.port, default=0, help="its port, if COMMAND does not take one")
@@ -116,4 +118,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=arguments.seconds, default=5.0, help="seconds for an answer (5)")
     add("--list", action="store_true", help="list the checks and end")
     add("--matrix", action="store_true", help="print which step holds which check, and end")
-    add("--json", metavar="FILE", type=arguments.file, help="write the verdicts there")
+    add("--json", metavar="FILE", type=file, help="write the verdicts there")
+    add("--junit", metavar="FILE", type=file, help="write them as JUnit XML")

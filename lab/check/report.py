@@ -1,7 +1,8 @@
-"""Verdicts for people, and for programs (JSON)."""
+"""Verdicts for people, for programs (JSON), and for other people's CI (JUnit XML)."""
 
 import json
 import textwrap
+import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +91,11 @@ def write_json(path: Path, reports: list[Report]) -> None:
             "checks": [
                 {
                     "check": verdict.check.name,
+                    "rung": verdict.check.rung,
+                    "title": verdict.check.title,
                     "outcome": verdict.outcome,
                     "seen": verdict.seen,
+                    "advice": verdict.advice if verdict.outcome == FAILED else "",
                     "seconds": round(verdict.seconds, 3),
                     "declared": report.why(verdict),
                     "expected": report.expected(verdict),
@@ -102,3 +106,32 @@ def write_json(path: Path, reports: list[Report]) -> None:
         for report in reports
     ]
     path.write_text(json.dumps(about.facts() | {"servers": servers}, indent=2) + "\n")
+
+
+def write_junit(path: Path, reports: list[Report]) -> None:
+    """Write a test suite for each server; what fails as declared counts as skipped."""
+    root = ET.Element("testsuites")
+    for report in reports:
+        suite = ET.SubElement(root, "testsuite", name=report.name)
+        for verdict in report.verdicts:
+            check, seen = verdict.check, printable(report.why(verdict) or verdict.seen)
+            known = {"name": check.name, "time": f"{verdict.seconds:.3f}"}
+            case = ET.SubElement(suite, "testcase", known, classname=check.rung)
+            if not report.expected(verdict):
+                failure = ET.SubElement(case, "failure", message=seen)
+                failure.text = f"{check.title}\n{verdict.advice}"
+            elif verdict.outcome != HELD:
+                ET.SubElement(case, "skipped", message=seen)
+        if report.error:
+            case = ET.SubElement(suite, "testcase", name="start", time="0", classname="start")
+            ET.SubElement(case, "error", message=printable(report.error))
+        suite.set("tests", str(len(suite)))
+        for plural, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            suite.set(plural, str(len(suite.findall(f"*/{kind}"))))
+    ET.indent(root)
+    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def printable(text: str) -> str:
+    """XML 1.0 has no control characters, not even escaped."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

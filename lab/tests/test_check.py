@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -132,10 +133,12 @@ def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) ->
     ],
 )
 def test_a_server_that_does_not_start(program: str, said: str, tmp_path: Path) -> None:
-    done = lab_check("--cmd", program, "--json", str(tmp_path / "json"))
+    files = ("--json", str(tmp_path / "json"), "--junit", str(tmp_path / "junit"))
+    done = lab_check("--cmd", program, *files)
     assert done.returncode == 1
     assert said in done.stdout
     assert said in json.loads((tmp_path / "json").read_text())["servers"][0]["error"]
+    assert ET.parse(tmp_path / "junit").find("testsuite/testcase/error") is not None
 
 
 @pytest.mark.in_turn
@@ -297,6 +300,32 @@ def test_what_counts_as_good() -> None:
     assert unexpected(held, {"example": "cannot"})
     assert not unexpected(failed, {"example": "cannot"})
     assert unexpected(Verdict(example, NOT_MEASURED, "", 0), {})
+
+
+def test_junit_says_the_same(tmp_path: Path) -> None:
+    skipped = Verdict(example, NOT_MEASURED, "why", 0)
+    bad = Verdict(example, FAILED, "\x00<&\ud800", 0.5)
+    reports = [
+        report.Report("one", {}, [bad, skipped, Verdict(example, HELD, "", 0)]),
+        report.Report("two", {"example": "cannot"}, [bad]),
+    ]
+    report.write_junit(tmp_path / "x", reports)
+    one, two = ET.parse(tmp_path / "x").getroot()
+    assert one.attrib == {
+        "name": "one",
+        "tests": "3",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert two.attrib == {
+        "name": "two",
+        "tests": "1",
+        "failures": "0",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert [len(case) for case in one] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("one", CHECKS.values(), ids=lambda one: str(one.name))
