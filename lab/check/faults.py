@@ -7,7 +7,6 @@ once more with a fresh server, of which strace(1) makes that call fail. Linux on
 
 import contextlib
 import functools
-import os
 import random
 import re
 import socket
@@ -59,90 +58,109 @@ POOL = 3
 """Threads that a pool may have started later than when it was looked at."""
 
 
+Pieces = tuple[tuple[bytes, bytes], ...]
+"""What a client says, and what it is owed for it before it says more."""
+
+
 @dataclass(frozen=True)
 class Talk:
-    """What each of three clients says, and what it is owed for it, piece by piece.
+    """What each of three clients says.
 
-    With `slow` the last one does not read before nothing more is taken from it.
+    With `slow` the last one does not read before nothing more is taken from it. An answer may
+    begin with `refusal` instead, if there is one in that protocol.
     """
 
-    clients: tuple[tuple[tuple[bytes, bytes], ...], ...]
+    clients: tuple[Pieces, ...]
     slow: bool = False
+    refusal: bytes = b""
 
 
 @functools.cache
 def frames() -> Talk:
-    """Return a talk in frames."""
-    hello, flood = b"^ab$--^c", b"^" + letters(8 * MiB) + b"$"
+    """Return the talk with a server of frames."""
+    hello, flood = (
+        b"^ab$--^c",
+        b"^" + letters(8 * MiB) + b"$",
+    )  # more than the kernel's buffers take
     one = ((b"", b"*"), (hello, owed(hello)), (b"d$", b"e"))
     return Talk((one, one, ((flood, b"*" + owed(flood)),)), slow=True)
 
 
-def lines(*pairs: tuple[bytes, bytes]) -> Talk:
-    """Return a talk of three that ask the same."""
-    return Talk((pairs,) * 3)
+def primes() -> Talk:
+    """Return the talk with a server that knows primes."""
+    one = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
+    return Talk((one, one, one), refusal=b"error")
 
 
-def file() -> Talk:
-    """Return a talk of three who want a file."""
+def files() -> Talk:
+    """Return the talk with a server of files."""
     name = "README.md"
     content = (ROOT / "step7_event_loop_threadpool" / name).read_bytes()
-    return lines((name.encode() + b"\n", b"ok\n" + content))
+    one = ((name.encode() + b"\n", b"ok\n" + content),)
+    return Talk((one, one, one), refusal=b"error")
 
 
-OTHER_TALKS: dict[str, Callable[[], Talk]] = {
-    "prime_server.py": partial(
-        lines, (b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n")
-    ),
-    "file_server.py": file,
-}
-"""What is said to a server whose command has such a word; to all others, frames."""
+TALKS = {"prime_server.py": primes, "file_server.py": files}
+"""How to talk to a server whose command has such a file in it; to all others in frames."""
 
 
 def talk_for(server: Server) -> Talk:
-    """Return what is to be said to a server."""
-    ends = {word.rpartition("/")[2] for word in server.command}
-    return next((make() for name, make in OTHER_TALKS.items() if name in ends), frames())
+    """Return how to talk to a server."""
+    for word in server.command:
+        if talk := TALKS.get(word.rpartition("/")[2]):
+            return talk()
+    return frames()
 
 
-def converse(server: Endpoint, pieces: tuple[tuple[bytes, bytes], ...], slow: bool = False) -> str:
-    """Be a client; return what came of it: SERVED, CLOSED early, or what is wrong."""
-    got, due = b"", b"".join(answer for _, answer in pieces)
+SERVED, CLOSED, NOT_CLOSED = "served", "closed early", "a client is not closed"
+WRONG = "a client got something else than it is owed"
+
+
+def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
+    """Be one of the clients; return SERVED, CLOSED (or refused), or what is wrong."""
+    got, due = b"", b"".join(answer for _, answer in talk.clients[which])
     try:
         with server.unconnected() as sock:
-            sock.settimeout(SILENT)
-            if slow:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.connect((server.host, server.port))
-            for said, answer in pieces:
-                if slow:
-                    taken = send_until_stuck(sock, said, 0.05)
-                    piece = exchange(sock, [said[taken:]], len(answer))
-                else:
-                    sock.sendall(said)
-                    piece = exactly(sock, len(answer))
+            for piece in pieces(server, sock, talk, which):
                 got += piece
-                if len(piece) < len(answer):
-                    break
-            else:
-                sock.shutdown(socket.SHUT_WR)
-            end = sock.recv(1)
-            got += end
-            if end:
-                return f"a client got {shown(end)} after all"
+            if refused(talk, got):
+                return CLOSED
+            if end := sock.recv(1):
+                return f"a client got {shown(end)} too many"
     except TimeoutError:
         if got == due:
             return NOT_CLOSED
         return f"a client hangs after {shown(got)}" if due.startswith(got) else WRONG
     except OSError:
-        pass
+        pass  # a reset
     if got == due:
         return SERVED
     return CLOSED if due.startswith(got) else WRONG
 
 
-SERVED, CLOSED, NOT_CLOSED = "served", "closed early", "a client is not closed"
-WRONG = "a client got something else than it is owed"
+def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Iterator[bytes]:
+    """Say what a client says; yield what it gets, and end early if that is not all."""
+    slow = talk.slow and which == len(talk.clients) - 1
+    if slow:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(SILENT)
+    sock.connect((server.host, server.port))
+    for said, answer in talk.clients[which]:
+        if slow:
+            taken = send_until_stuck(sock, said, 0.05)
+            piece = exchange(sock, [said[taken:]], len(answer))
+        else:
+            sock.sendall(said)
+            piece = exactly(sock, len(answer))
+        yield piece
+        if len(piece) < len(answer) or refused(talk, piece):
+            return
+    sock.shutdown(socket.SHUT_WR)
+
+
+def refused(talk: Talk, answer: bytes) -> bool:
+    """Return whether an answer is that there is none."""
+    return bool(talk.refusal) and answer.startswith(talk.refusal)
 
 
 @dataclass
@@ -161,13 +179,9 @@ def at_rest(server: Server) -> Rest:
         threads += processes.threads(pid)
         for fd in Path(f"/proc/{pid}/fd").glob("*"):
             with contextlib.suppress(OSError):
-                if fd.name in "012":
-                    continue
-                target = os.readlink(fd)  # noqa: PTH115
-                if target.startswith("socket:"):
-                    files["sockets"] += 1
-                elif not target.startswith("pipe:"):
-                    files[target.partition(" ")[0]] += 1
+                kind = str(fd.readlink()).partition(":[")[0]
+                if kind != "pipe" and fd.name not in "012":
+                    files[kind] += 1
     return Rest(files, threads)
 
 
@@ -208,9 +222,7 @@ def ready(server: Endpoint) -> Iterator[Server]:
 
 def talk_with(server: Server, talk: Talk) -> list[str]:
     """Have three clients talk to a server at once; return what came of each."""
-    *first, last = talk.clients
-    calls = [partial(converse, server, pieces) for pieces in first]
-    return at_once([*calls, partial(converse, server, last, talk.slow)])
+    return at_once([partial(converse, server, talk, i) for i in range(len(talk.clients))])
 
 
 def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
@@ -270,7 +282,7 @@ def complaints(
 
 def afterwards(server: Server, unharmed: Unharmed, unclosed: int) -> Iterator[str]:
     """Say what is wrong with a server when nothing fails any more."""
-    if (later := converse(server, unharmed.talk.clients[0])) != SERVED:
+    if (later := converse(server, unharmed.talk)) != SERVED:
         yield f"one who comes later: {later}"
     if busy(server, 0.05) > SPINS and busy(server, 0.2) > SPINS:
         yield "it spins"
@@ -315,7 +327,7 @@ def watch_start(server: Server) -> list[strace.Call]:
     with TemporaryDirectory() as folder:
         own, noted = start_under(server, Path(folder) / "calls")
         with own:
-            if (outcome := converse(own, talk_for(own).clients[0])) != SERVED:
+            if (outcome := converse(own, talk_for(own))) != SERVED:
                 raise Failed(f"it does not serve even if nothing fails: {outcome}")
         calls = noted()
     return of_the_start(calls)
@@ -340,7 +352,7 @@ def started(own: Foreign) -> str:
     """Say what is wrong with a server that either serves or ends with a line and status 1."""
     try:
         own.wait_until_ready()
-        outcome = converse(own, talk_for(own).clients[0])
+        outcome = converse(own, talk_for(own))
     except ServerError:
         outcome = "it neither serves nor ends"
     if own.ended(0 if outcome == SERVED else 0.5):
