@@ -43,10 +43,13 @@ HOLD = 0.4
 """Seconds for which what lasts does."""
 
 SILENT = 2.0
-"""Seconds without a byte, after which a client hangs."""
+"""Seconds without a byte, after which a client hangs; and until nothing may be left of it."""
 
-SPINS = 0.5
-"""Of a core, above which a server spins."""
+PAUSE = 0.03
+"""Seconds between what a client says, so that three are there at once, and in the same order."""
+
+SPINS = 0.1
+"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
 
 ASKS = 300
 """Times that a server may try again while something fails; more is spinning too."""
@@ -144,6 +147,7 @@ def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Ite
     if slow:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.settimeout(SILENT)
+    time.sleep(which * PAUSE / 3)
     sock.connect((server.host, server.port))
     for said, answer in talk.clients[which]:
         if slow:
@@ -155,6 +159,7 @@ def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Ite
         yield piece
         if len(piece) < len(answer) or refused(talk, piece):
             return
+        time.sleep(PAUSE)
     sock.shutdown(socket.SHUT_WR)
 
 
@@ -187,7 +192,7 @@ def at_rest(server: Server) -> Rest:
 
 def left(server: Server, before: Rest, spare: int) -> str:
     """Wait until a server has no more than it had; say what is left of what was there since."""
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + SILENT
     while True:
         now = at_rest(server)
         more = now.files - before.files
@@ -284,7 +289,7 @@ def afterwards(server: Server, unharmed: Unharmed, unclosed: int) -> Iterator[st
     """Say what is wrong with a server when nothing fails any more."""
     if (later := converse(server, unharmed.talk)) != SERVED:
         yield f"one who comes later: {later}"
-    if busy(server, 0.05) > SPINS and busy(server, 0.2) > SPINS:
+    if busy(server, 0.05) > SPINS and busy(server, 0.3) > SPINS:
         yield "it spins"
     if more := left(server, unharmed.rest, unclosed):
         yield more
@@ -367,6 +372,24 @@ def started(own: Foreign) -> str:
     return f"SIGTERM ends it with status {status}" if status > 0 else ""
 
 
+def judged(attempt: Callable[[Case], str | None], case: Case) -> str | None:
+    """Try a case; say what is wrong, "" if nothing, None if it came to no such call.
+
+    What goes wrong once has to do so in two tries of three: anything may be late on a busy machine.
+    """
+    wrong: list[str] = []
+    fine = 0
+    for _ in range(3):
+        said = attempt(case)
+        fine += said == ""
+        wrong += [said] if said else []
+        if fine > len(wrong) or len(wrong) == 2:
+            break
+    if wrong and fine <= len(wrong):
+        return wrong[-1]
+    return "" if fine else None
+
+
 def search(
     found: list[Case], attempt: Callable[[Case], str | None], full: bool, seed: int | None
 ) -> str:
@@ -376,13 +399,11 @@ def search(
     wrong: list[str] = []
     missed = 0
 
-    def one(case: Case) -> str | None:
-        said = attempt(case)
-        return attempt(case) if said or said is None else said  # once more: it may be noise
-
     pool = ThreadPoolExecutor(JOBS)
     try:
-        for tried, (case, said) in enumerate(zip(chosen, pool.map(one, chosen), strict=True), 1):
+        for tried, (case, said) in enumerate(
+            zip(chosen, pool.map(partial(judged, attempt), chosen), strict=True), 1
+        ):
             progress(f"{tried} of {len(chosen)}, {len(wrong)} wrong: {case}")
             missed += said is None
             if said:
