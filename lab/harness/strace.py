@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,9 +29,15 @@ class Call:
 
 
 def want() -> None:
-    """Raise NotMeasured where there is no strace."""
+    """Raise NotMeasured where there is no strace, or it may not attach to what others started."""
     if not shutil.which("strace"):
         raise NotMeasured("wants strace (Linux; see your package manager)")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
+        try:
+            with Attached([other.pid], ["read"]):
+                pass
+        finally:
+            other.kill()
 
 
 def options(names: Iterable[str], inject: str, path: Path) -> list[str]:
@@ -87,7 +94,7 @@ class Attached:
             line = self.process.stderr.readline().decode()
             if " attached" not in line:
                 self.__exit__()
-                raise NotMeasured(f"cannot attach: {line.strip() or 'strace ended'}")
+                raise NotMeasured(line.strip() or "strace ended instead of attaching")
 
     def detach(self) -> None:
         """Let go of them."""

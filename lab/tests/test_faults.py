@@ -23,7 +23,7 @@ SEEN_BY = {
     "leaves_whom_it_cannot_watch": ("epoll_ctl ADD ENOSPC [24]", "a client hangs after"),
     "ends_all_with_one": ("recv ENOMEM 2", "[23] of 3 clients are not served in full"),
     "spins_after_a_timeout": ("recv ETIMEDOUT 1", "it spins"),
-    "leaks_without_buffers": ("send ENOBUFS [34]", "left: 1 /dev/null"),
+    "leaks_without_buffers": ("send ENOBUFS [34]", "left: 1 .*faults.py"),
     "dies_of_a_close": ("close EIO 1", "it ended with status 1"),
     "dies_without_its_log": ("write to 2 EIO 1", "it ended with status 1"),
     "ends_as_its_log_does": ("write to 2 ENOSPC 1 and after", "SIGTERM ends it with status 120"),
@@ -49,10 +49,7 @@ TRACE = """\
 def tracer() -> None:
     """Skip where strace is not there, or may not attach."""
     try:
-        with catalogue.started("right") as server:
-            strace.want()
-            with strace.Attached([server.pid], ["read"]):
-                pass
+        strace.want()
     except NotMeasured as error:
         pytest.skip(f"no system call can be made to fail: {error}")
 
