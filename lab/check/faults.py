@@ -195,7 +195,7 @@ def at_rest(server: Server) -> Rest:
 def never_rests(server: Server) -> bool:
     """Return whether a server is busy all the time; one that starts something is for a while."""
     deadline = time.monotonic() + SILENT
-    while busy(server, 0.05) > SPINS:
+    while busy(server, 0.05) > SPINS or busy(server, 0.05) > SPINS:
         if time.monotonic() > deadline:
             return True
     return False
@@ -317,9 +317,9 @@ def at_end(server: Server, unharmed: Unharmed) -> Iterator[str]:
 
 
 def traceback_in(log: str) -> str:
-    """Say which exception ends the first traceback in a log; "" if there is none."""
-    match = re.search(r"Traceback.*\n(?: .*\n)*(.*)", log)
-    return f"a traceback: {match[1]}" if match else ""
+    """Say which exception ends the last traceback in a log; "" if there is none."""
+    ends = re.findall(r"Traceback.*\n(?: .*\n)*(.*)", log)
+    return f"a traceback: {ends[-1]}" if ends else ""
 
 
 def brief(end: str) -> str:
