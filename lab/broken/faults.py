@@ -102,6 +102,18 @@ class EndsAsItsLogDoes(Right):
         sys.exit()
 
 
+class EndsBadlyWhileItGreets(Right):
+    greeting = False
+
+    async def greet(self, sock: socket.socket) -> None:
+        self.greeting = True
+        await super().greet(sock)
+        self.greeting = False
+
+    def on_signal(self, *_: object) -> None:
+        os._exit(3 if self.greeting else 0)
+
+
 class StartsWithATraceback(Right):
     @classmethod
     def run(cls, port: int) -> None:

@@ -87,8 +87,11 @@ LASTING = {
 OWN = {"setrlimit", "socket"}
 """What a server calls first, when the interpreter has started."""
 
-SERVING = {"accept", "epoll_wait", "select", "poll"}
-"""What it calls when it serves."""
+WAITS = {"epoll_wait", "select", "poll"}
+"""What is no later if it is held up."""
+
+SERVING = {"accept", *WAITS}
+"""What a server calls when it serves."""
 
 NOT_OURS = re.compile(r"/lib/python|/pyvenv|\.pyc?\b|__pycache__|/etc/|/proc/|/usr/lib|locale")
 """In the arguments of a call that the interpreter, or the C library, makes for itself."""
@@ -103,6 +106,9 @@ LATE = "late"
 """In place of an errno: the call does what it should, but is held up for so many seconds:"""
 
 DELAY = 0.15
+
+SIGNAL = "SIGTERM"
+"""In place of an errno: this comes in the middle of the call."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,8 @@ class Case:
         """Return it in the words of strace."""
         if self.what == LATE:
             how = f"delay_enter={DELAY * 1e6:.0f}"
+        elif self.what == SIGNAL:
+            how = f"signal={SIGNAL}"
         else:
             how = f"retval={self.what}" if self.what.isdigit() else f"error={self.what}"
         return f"{self.name}:{how}:when={self.number}{'+' * self.lasting}"
@@ -136,11 +144,13 @@ class Case:
         return f"{self.fault.label:18} {how:13} {self.rank}{more}"
 
 
-def cases(calls: list[Call]) -> list[Case]:
-    """Return all that can go wrong with these calls."""
+def cases(calls: list[Call], signals: bool = True) -> list[Case]:
+    """Return all that can go wrong with these calls, a signal in the middle of them too."""
     found: dict[Case, None] = {}
     ranks: Counter[tuple[int, str]] = Counter()
     nonblocking = any("FIONBIO, [1]" in call.text or "NONBLOCK" in call.text for call in calls)
+    # The kernel gives a signal to the main thread, unless that does not want it.
+    main = next((call.thread for call in calls if call.name.startswith("accept")), 0)
     for call in calls:
         fault = fault_of(call)
         if fault is None:
@@ -152,8 +162,10 @@ def cases(calls: list[Call]) -> list[Case]:
         errnos = fault.errnos.split()
         if nonblocking and fault.label in ("recv", "send"):
             errnos.append("EAGAIN")
-        if rank <= 2 and fault.label not in ("epoll_wait", "select", "poll"):
-            errnos.append(LATE)
+        if rank <= 2:
+            errnos += [SIGNAL] * (signals and call.thread == main) + [LATE] * (
+                fault.label not in WAITS
+            )
         case = partial(Case, fault, call.name, call.number, rank)
         found |= dict.fromkeys(case(errno) for errno in errnos)
         if rank == 1 and fault.label in LASTING:

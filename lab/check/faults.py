@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from lab.check.calls import LATE, NAMES, Case, cases, drawn, fault_of, of_the_start
+from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
 from lab.check.suite import Check, check
 from lab.harness import processes, strace
 from lab.harness.clients import (
@@ -272,14 +272,20 @@ def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
             traced.detach()
         outcomes = talk.result()
         hits = [call for call in traced.calls() if call.hit]
+        signalled = traced.signalled()
         wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
-    return wrong if any(fault_of(call) == case.fault for call in hits) else None
+    meant = any(fault_of(call) == case.fault for call in hits)
+    return wrong if meant or (case.what == SIGNAL and signalled) else None
 
 
 def complaints(
     server: Server, unharmed: Unharmed, case: Case, outcomes: list[str], hits: int
 ) -> Iterator[str]:
     """Say what is wrong with how the clients fared while `hits` calls failed, and afterwards."""
+    if case.what == SIGNAL:
+        yield from sorted(set(outcomes) - {SERVED, CLOSED})
+        yield from at_end(server, unharmed, signalled=True)
+        return
     # What strace has fail is not done at all: a socket stays open if its `close` fails.
     unclosed = hits if case.fault.label == "close" and case.what != LATE else 0
     spared = case.fault.harmless or case.what == LATE
@@ -304,14 +310,17 @@ def afterwards(server: Server, unharmed: Unharmed, unclosed: int) -> Iterator[st
         yield more
 
 
-def at_end(server: Server, unharmed: Unharmed) -> Iterator[str]:
+def at_end(server: Server, unharmed: Unharmed, signalled: bool = False) -> Iterator[str]:
     """Say what is wrong with how a server ends."""
-    if end := server.ended(0.01):
+    end = server.ended(END if signalled else 0.01)
+    if end and not signalled:
         yield brief(end)
-    elif (status := server.terminate(END)) is None:
-        yield "SIGTERM does not end it"
-    elif status != unharmed.status:
-        yield f"SIGTERM ends it with status {status}"
+    else:
+        status = server.process.returncode if signalled else server.terminate(END)
+        if status is None:
+            yield "SIGTERM does not end it"
+        elif status != unharmed.status:
+            yield f"SIGTERM ends it with status {status}"
     if told := traceback_in(server.log()):
         yield told
 
@@ -439,7 +448,8 @@ def search_start(server: Endpoint, full: bool = False, seed: int | None = None) 
     strace.want()
     if not isinstance(server, Server):
         raise NotMeasured(NOT_OURS)
-    return search(cases(watch_start(server)), partial(attempt_start, server), full, seed)
+    found = cases(watch_start(server), signals=False)
+    return search(found, partial(attempt_start, server), full, seed)
 
 
 @check("step6_epoll_kqueue", alone=True, asked_for=True)

@@ -46,7 +46,7 @@ def options(names: Iterable[str], inject: str, path: Path) -> list[str]:
     What a server starts as another program (execve) is left alone.
     """
     traced = ",".join(f"?{name}" for name in names)  # not every machine has every call
-    words = ["strace", "-f", "-y", "-o", str(path), "-e", f"trace={traced}", "-e", "signal=none"]
+    words = ["strace", "-f", "-y", "-o", str(path), "-e", f"trace={traced}", "-e", "signal=SIGTERM"]
     return words + (["-e", f"inject={inject}"] if inject else [])
 
 
@@ -104,6 +104,10 @@ class Attached:
     def calls(self) -> list[Call]:
         """Return the calls that were made so far."""
         return parse(self.path.read_text(errors="replace"))
+
+    def signalled(self) -> bool:
+        """Return whether a SIGTERM has come so far."""
+        return "--- SIGTERM" in self.path.read_text(errors="replace")
 
     def __enter__(self) -> Self:
         return self

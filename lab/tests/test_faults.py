@@ -27,6 +27,7 @@ SEEN_BY = {
     "dies_of_a_close": ("close EIO 1", "it ended with status 1"),
     "dies_without_its_log": ("write to 2 EIO 1", "it ended with status 1"),
     "ends_as_its_log_does": ("write to 2 ENOSPC 1 and after", "SIGTERM ends it with status 120"),
+    "ends_badly_while_it_greets": ("send SIGTERM 1", "SIGTERM ends it with status 3"),
     "starts_with_a_traceback": ("bind EADDRINUSE 1", "a traceback: OSError: .* in use"),
 }
 """For each bug the cases of which one has to find it, and what is said of it."""
@@ -122,6 +123,8 @@ def test_what_can_go_wrong_with_it() -> None:
     assert {"accept4:error=EMFILE:when=1+", "recvfrom:retval=0:when=1"} <= injected
     assert not any("openat" in one for one in injected)  # an import's
     assert not any("EAGAIN" in one for one in injected if one.startswith("accept"))
+    assert "close:signal=SIGTERM:when=1" in injected
+    assert "recvfrom:signal=SIGTERM:when=1" not in injected  # in a thread to which none comes
 
 
 def test_what_is_drawn_has_each_kind_and_is_drawn_again() -> None:
