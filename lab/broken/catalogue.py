@@ -4,11 +4,11 @@ import re
 import sys
 from collections.abc import Callable
 
-from lab.broken import costs, ending, leaving, many, prompt, steps, talk, together
+from lab.broken import costs, ending, faults, leaving, many, prompt, steps, talk, together
 from lab.broken.right import Right
 from lab.harness.servers import ROOT, Server
 
-RUNGS = (talk, leaving, together, prompt, costs, many, ending)
+RUNGS = (talk, leaving, together, prompt, costs, many, ending, faults)
 
 
 def _named(kind: type[Right]) -> str:

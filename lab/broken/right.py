@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import sys
+import traceback
 
 
 class Right:
@@ -18,7 +20,11 @@ class Right:
     @classmethod
     def run(cls, port: int) -> None:
         """Serve on a port of loopback, 0 for a free one."""
-        asyncio.run(cls().main(port))
+        try:
+            asyncio.run(cls().main(port))
+        except OSError as error:
+            sys.stderr.write(f"cannot serve: {error}\n")
+            os._exit(1)  # a loop that is half made would complain on the way out
 
     async def main(self, port: int) -> None:
         """Listen, say so, and serve."""
@@ -52,9 +58,11 @@ class Right:
         try:
             sock, _ = await self.loop.sock_accept(listener)
         except OSError as error:
+            traceback.clear_frames(error.__traceback__)  # or a socket may stay open in them
             await self.cannot_accept(listener, error)
             return
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self.start(sock)
 
     async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
@@ -69,7 +77,7 @@ class Right:
 
     async def converse(self, sock: socket.socket) -> None:
         """Talk to a client until it has sent everything."""
-        with sock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), sock:
             await self.greet(sock)
             state = self.begins_in_frame
             while data := await self.receive(sock):

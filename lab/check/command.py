@@ -11,10 +11,11 @@ either, the seven steps are checked, or those that are named.
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from lab.check import limits
+from lab.check import faults, limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
 from lab.check.suite import Check, verdicts
@@ -69,9 +70,15 @@ def chosen(args: argparse.Namespace) -> list[Check]:
     found = []
     for check in CHECKS.values():
         names = {check.name, check.rung}
-        wanted = not only or names & only
-        left_out = check.asked_for and not (args.full or args.list or check.name in only)
-        if wanted and not left_out and not names & skip:
+        if check.rung == "faults":
+            check = faults.asked(check, args.full, args.seed)
+            wanted = args.faults or args.list or names & only
+        elif args.faults:
+            wanted = names & only
+        else:
+            left_out = check.asked_for and not (args.full or args.list or check.name in only)
+            wanted = not left_out and (not only or names & only)
+        if wanted and not names & skip:
             found.append(check)
     if not found:
         raise Wrong("no check is left")
@@ -95,6 +102,10 @@ def subjects_of(args: argparse.Namespace) -> Iterator[tuple[Report, Callable[[],
             words = [*limits.ARGUMENTS.get(step, ())]
             report = Report(" ".join((step, *words)), limits.declared(step))
             yield report, partial(servers.start, step, *words, patience=args.patience)
+        for script, *words in [] if args.steps or not args.faults else limits.OTHERS:
+            command = [sys.executable, str(servers.ROOT / script), "{port}", *words]
+            report = Report(" ".join((script, *words)))
+            yield report, partial(servers.Server, command, args.patience)
 
 
 def address(text: str) -> tuple[str, int]:
@@ -114,7 +125,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
-    add("--full", action="store_true", help="with 10,000 idle clients too")
+    add(
+        "--full",
+        action="store_true",
+        help="with 10,000 idle clients too; with --faults, every case",
+    )
+    add("--faults", action="store_true", help="the rung in which system calls fail (Linux)")
+    add("--seed", type=int, help="draw these cases of it; with --full, all are tried")
     add("--patience", type=arguments.seconds, default=5.0, help="seconds for an answer (5)")
     add("--list", action="store_true", help="list the checks and end")
     add("--matrix", action="store_true", help="print which step holds which check, and end")

@@ -4,7 +4,7 @@ The tests assert it both ways, so that a step which could after all would be not
 """
 
 from lab.check.suite import Check
-from lab.harness.servers import STEPS
+from lab.harness.servers import ROOT, STEPS
 from lab.show.tables import markdown
 
 _ONE_AT_A_TIME = "serves one client at a time"
@@ -33,6 +33,13 @@ NOT_MEASURED = {"idle_memory": set(_SERIAL)}
 
 ARGUMENTS = {_POLLING: ("--interval", "0.05")}
 """What a step is started with to be checked: it is not to be waited for all the time."""
+
+
+OTHERS = (
+    *((path.relative_to(ROOT).as_posix(),) for path in sorted(ROOT.glob("step*/*_server.py"))),
+    ("step7_event_loop_threadpool/asyncio_server.py", "--style", "protocol"),
+)
+"""The servers beside the steps, which have to stand what fails too, and their arguments."""
 
 
 def declared(step: str) -> dict[str, str]:

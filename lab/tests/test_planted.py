@@ -73,6 +73,9 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
 }
 """For each bug the check that has to fail on it, and those that may because of it."""
 
+FAULTS = {name for name, kind in catalogue.KINDS.items() if kind.__module__.endswith("faults")}
+"""Those of a rung that no other sees, see test_faults.py."""
+
 OURS = {
     "ignores_ctrl_c": checks.ends_on_ctrl_c,
     "ends_with_a_traceback": checks.ends_on_sigterm,
@@ -143,6 +146,6 @@ def test_a_right_server_passes(name: str) -> None:
 
 
 def test_every_bug_and_every_check_has_its_test() -> None:
-    assert SEEN_BY.keys() | OURS.keys() == set(catalogue.BUGS)
+    assert SEEN_BY.keys() | OURS.keys() | FAULTS == set(catalogue.BUGS)
     assert {must for must, _ in SEEN_BY.values()} == {check.name for check in MATRIX}
     assert SLOW | {name for _, may in SEEN_BY.values() for name in may} <= CHECKS.keys()

@@ -1,0 +1,478 @@
+"""The rung that is asked for (`--faults`): a system call fails, and only whom it concerns suffers.
+
+As SQLite's tests do it: first a small talk with three clients is watched, and then, for each system
+call that the server made meanwhile, and for each errno that its man page allows, the talk is held
+once more with a fresh server, of which strace(1) makes that call fail. Linux only.
+"""
+
+import contextlib
+import functools
+import os
+import random
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
+from lab.check.suite import Check, check
+from lab.harness import processes, strace
+from lab.harness.clients import (
+    Failed,
+    MiB,
+    busy,
+    exactly,
+    exchange,
+    letters,
+    owed,
+    send_until_stuck,
+    settle,
+    shown,
+)
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import END, NOT_OURS, ROOT, Endpoint, Foreign, Server, ServerError
+from lab.harness.talks import at_once
+from lab.show.progress import progress
+
+HOLD = 0.4
+"""Seconds for which what lasts does."""
+
+SILENT = 3.0
+"""Seconds without a byte, after which a client hangs; and until nothing may be left of it."""
+
+PAUSE = 0.03
+"""Seconds between what a client says, so that three are there at once, and in the same order."""
+
+SPINS = 0.1
+"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
+
+ASKS = 300
+"""Times that a server may try again while something fails; more is spinning too."""
+
+JOBS = 3
+"""Servers at a time."""
+
+POOL = 3
+"""Threads that a pool may have started later than when it was looked at."""
+
+
+Pieces = tuple[tuple[bytes, bytes], ...]
+"""What a client says, and what it is owed for it before it says more."""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What each of three clients says.
+
+    With `slow` the last one does not read before nothing more is taken from it. An answer may
+    begin with `refusal` instead, if there is one in that protocol.
+    """
+
+    clients: tuple[Pieces, ...]
+    slow: bool = False
+    refusal: bytes = b""
+
+
+@functools.cache
+def frames() -> Talk:
+    """Return the talk with a server of frames."""
+    hello, flood = (
+        b"^ab$--^c",
+        b"^" + letters(8 * MiB) + b"$",
+    )  # more than the kernel's buffers take
+    one = ((b"", b"*"), (hello, owed(hello)), (b"d$", b"e"))
+    return Talk((one, one, ((flood, b"*" + owed(flood)),)), slow=True)
+
+
+def primes() -> Talk:
+    """Return the talk with a server that knows primes."""
+    one = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
+    return Talk((one, one, one), refusal=b"error")
+
+
+def files() -> Talk:
+    """Return the talk with a server of files."""
+    name = "README.md"
+    content = (ROOT / "step7_event_loop_threadpool" / name).read_bytes()
+    one = ((name.encode() + b"\n", b"ok\n" + content),)
+    return Talk((one, one, one), refusal=b"error")
+
+
+TALKS = {"prime_server.py": primes, "file_server.py": files}
+"""How to talk to a server whose command has such a file in it; to all others in frames."""
+
+
+def talk_for(server: Server) -> Talk:
+    """Return how to talk to a server."""
+    for word in server.command:
+        if talk := TALKS.get(word.rpartition("/")[2]):
+            return talk()
+    return frames()
+
+
+SERVED, CLOSED, NOT_CLOSED = "served", "closed early", "a client is not closed"
+WRONG = "a client got something else than it is owed"
+
+
+def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
+    """Be one of the clients; return SERVED, CLOSED (or refused), or what is wrong."""
+    got, due = b"", b"".join(answer for _, answer in talk.clients[which])
+    try:
+        with server.unconnected() as sock:
+            for piece in pieces(server, sock, talk, which):
+                got += piece
+            if refused(talk, got):
+                return CLOSED
+            if end := sock.recv(1):
+                return f"a client got {shown(end)} too many"
+    except TimeoutError:
+        if got == due:
+            return NOT_CLOSED
+        return f"a client hangs after {shown(got)}" if due.startswith(got) else WRONG
+    except OSError:
+        pass  # a reset
+    if got == due:
+        return SERVED
+    return CLOSED if due.startswith(got) else WRONG
+
+
+def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Iterator[bytes]:
+    """Say what a client says; yield what it gets, and end early if that is not all."""
+    slow = talk.slow and which == len(talk.clients) - 1
+    if slow:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(SILENT)
+    time.sleep(which * PAUSE / 3)
+    sock.connect((server.host, server.port))
+    for said, answer in talk.clients[which]:
+        if slow:
+            taken = send_until_stuck(sock, said, 0.05)
+            piece = exchange(sock, [said[taken:]], len(answer))
+        else:
+            sock.sendall(said)
+            piece = exactly(sock, len(answer))
+        yield piece
+        if len(piece) < len(answer) or refused(talk, piece):
+            return
+        time.sleep(PAUSE)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def refused(talk: Talk, answer: bytes) -> bool:
+    """Return whether an answer is that there is none."""
+    return bool(talk.refusal) and answer.startswith(talk.refusal)
+
+
+@dataclass
+class Rest:
+    """What a server has when nobody is there: descriptors by kind, and threads."""
+
+    files: Counter[str]
+    threads: int
+
+
+def at_rest(server: Server) -> Rest:
+    """Look what a server and its children have; but for what a pool of processes has anyway."""
+    files: Counter[str] = Counter()
+    threads = 0
+    for pid in server.tree():
+        threads += processes.threads(pid)
+        for fd in Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                kind = str(fd.readlink()).partition(":[")[0]
+                if kind not in ("pipe", os.devnull) and fd.name not in "012":
+                    files[kind] += 1
+    return Rest(files, threads)
+
+
+def never_rests(server: Server) -> bool:
+    """Return whether a server is busy all the time; one that starts something is for a while."""
+    deadline = time.monotonic() + SILENT
+    while busy(server, 0.05) > SPINS or busy(server, 0.05) > SPINS:
+        if time.monotonic() > deadline:
+            return True
+    return False
+
+
+def left(server: Server, before: Rest, spare: int) -> str:
+    """Wait until a server has no more than it had; say what is left of what was there since."""
+    deadline = time.monotonic() + SILENT
+    while True:
+        now = at_rest(server)
+        more = now.files - before.files
+        threads = now.threads - before.threads - (POOL if before.threads > 1 else 0)
+        if more.total() <= spare and threads <= 0:
+            return ""
+        if time.monotonic() > deadline:
+            kinds = [f"{count} {kind}" for kind, count in more.items()]
+            return f"left: {', '.join([*kinds, *[f'{threads} threads'] * (threads > 0)])}"
+        time.sleep(0.02)
+
+
+class Unharmed(NamedTuple):
+    """What a server is like if nothing fails."""
+
+    status: int
+    rest: Rest
+    talk: Talk
+
+
+@contextlib.contextmanager
+def ready(server: Endpoint) -> Iterator[Server]:
+    """Have a server that has come to rest after its start."""
+    with server.another() as own:
+        own.patience = SILENT
+        own.connect().close()  # so that it is in its loop, whatever it does first
+        settle(own)
+        yield own
+
+
+def talk_with(server: Server, talk: Talk) -> list[str]:
+    """Have three clients talk to a server at once; return what came of each."""
+    return at_once([partial(converse, server, talk, i) for i in range(len(talk.clients))])
+
+
+def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
+    """Hold the talk with nothing failing; return what the server is like and what it called."""
+    with ready(server) as own:
+        talk = talk_for(own)
+        before = at_rest(own)
+        with strace.Attached(own.tree(), NAMES) as traced:
+            outcomes = talk_with(own, talk)
+            traced.detach()
+            calls = traced.calls()
+        if set(outcomes) != {SERVED}:
+            raise Failed(f"it does not serve the talk even if nothing fails: {outcomes}")
+        time.sleep(0.1)
+        rest = at_rest(own)
+        rest.files |= before.files
+        status = own.terminate(END)
+    if status is None:
+        raise Failed("SIGTERM does not end it even if nothing fails")
+    return Unharmed(status, rest, talk), calls
+
+
+def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
+    """Hold the talk while a call fails; say what is wrong then, None if it came to no such call."""
+    with (
+        ready(server) as own,
+        ThreadPoolExecutor(1) as pool,
+        strace.Attached(own.tree(), NAMES, case.inject) as traced,
+    ):
+        talk = pool.submit(talk_with, own, unharmed.talk)
+        wait([talk], HOLD if case.lasting else None)
+        if not case.to_the_end:
+            traced.detach()
+        outcomes = talk.result()
+        hits = [call for call in traced.calls() if call.hit]
+        signalled = traced.signalled()
+        wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
+    meant = any(fault_of(call) == case.fault for call in hits)
+    return wrong if meant or (case.what == SIGNAL and signalled) else None
+
+
+def complaints(
+    server: Server, unharmed: Unharmed, case: Case, outcomes: list[str], hits: int
+) -> Iterator[str]:
+    """Say what is wrong with how the clients fared while `hits` calls failed, and afterwards."""
+    if case.what == SIGNAL:
+        yield from sorted(set(outcomes) - {SERVED, CLOSED})
+        yield from at_end(server, unharmed, signalled=True)
+        return
+    # What strace has fail is not done at all: a socket stays open if its `close` fails.
+    unclosed = hits if case.fault.label == "close" and case.what != LATE else 0
+    spared = case.fault.harmless or case.what == LATE
+    harmed = sum(outcome not in (SERVED, NOT_CLOSED) for outcome in outcomes)
+    if harmed > (0 if spared else hits):
+        yield f"{harmed} of {len(outcomes)} clients are not served in full"
+    yield from sorted(set(outcomes) - {SERVED, CLOSED, *[NOT_CLOSED] * bool(unclosed)})
+    if hits > ASKS and not case.to_the_end:
+        yield f"it tries {hits:,} times in {HOLD} s"
+    if not server.ended(0.01):
+        yield from afterwards(server, unharmed, unclosed)
+    yield from at_end(server, unharmed)
+
+
+def afterwards(server: Server, unharmed: Unharmed, unclosed: int) -> Iterator[str]:
+    """Say what is wrong with a server when nothing fails any more."""
+    if (later := converse(server, unharmed.talk)) != SERVED:
+        yield f"one who comes later: {later}"
+    if never_rests(server):
+        yield "it spins"
+    if more := left(server, unharmed.rest, unclosed):
+        yield more
+
+
+def at_end(server: Server, unharmed: Unharmed, signalled: bool = False) -> Iterator[str]:
+    """Say what is wrong with how a server ends."""
+    end = server.ended(END if signalled else 0.01)
+    if end and not signalled:
+        yield brief(end)
+    else:
+        status = server.process.returncode if signalled else server.terminate(END)
+        if status is None:
+            yield "SIGTERM does not end it"
+        elif status != unharmed.status:
+            yield f"SIGTERM ends it with status {status}"
+    if told := traceback_in(server.log()):
+        yield told
+
+
+def traceback_in(log: str) -> str:
+    """Say which exception ends the last traceback in a log; "" if there is none."""
+    ends = re.findall(r"Traceback.*\n(?: .*\n)*(.*)", log)
+    return f"a traceback: {ends[-1]}" if ends else ""
+
+
+def brief(end: str) -> str:
+    """Return how a server ended, in a line."""
+    first, *more = end.splitlines()
+    return f"{first} {more[-1].strip()}" if more else first
+
+
+def start_under(
+    server: Server, path: Path, inject: str = ""
+) -> tuple[Foreign, Callable[[], list[strace.Call]]]:
+    """Start one more server, traced from the first; return it, and what tells its calls."""
+    words = [*strace.options(NAMES, inject, path), "-D", *server.command]
+    return Foreign(words, SILENT), lambda: strace.parse(path.read_text(errors="replace"))
+
+
+def watch_start(server: Server) -> list[strace.Call]:
+    """Start a server with nothing failing; return what it called by itself before it served."""
+    with TemporaryDirectory() as folder:
+        own, noted = start_under(server, Path(folder) / "calls")
+        with own:
+            if (outcome := converse(own, talk_for(own))) != SERVED:
+                raise Failed(f"it does not serve even if nothing fails: {outcome}")
+        calls = noted()
+    return of_the_start(calls)
+
+
+def attempt_start(server: Server, case: Case) -> str | None:
+    """Start a server while a call fails; say what is wrong, None if it came to no such call."""
+    with TemporaryDirectory() as folder:
+        own, noted = start_under(server, Path(folder) / "calls", case.inject)
+        try:
+            wrong = started(own)
+        finally:
+            own.stop()
+            log = own.log()
+            own.__exit__()
+        wrong = traceback_in(log) or wrong
+        hits = [call for call in noted() if call.hit and fault_of(call) == case.fault]
+    return wrong if hits else None
+
+
+def started(own: Foreign) -> str:
+    """Say what is wrong with a server that either serves or ends with a line and status 1."""
+    try:
+        own.wait_until_ready()
+        outcome = converse(own, talk_for(own))
+    except ServerError:
+        outcome = "it neither serves nor ends"
+    if own.ended(0 if outcome == SERVED else 0.5):
+        if own.process.returncode != 1:
+            return brief(own.ended())
+        return "" if own.log().strip() else "it ended with status 1, and without a line"
+    if outcome != SERVED:
+        return outcome
+    status = own.terminate(END)
+    if status is None:
+        return "SIGTERM does not end it"
+    return f"SIGTERM ends it with status {status}" if status > 0 else ""
+
+
+def judged(attempt: Callable[[Case], str | None], case: Case) -> str | None:
+    """Try a case; say what is wrong, "" if nothing, None if it came to no such call.
+
+    What goes wrong once has to do so in two tries of three: anything may be late on a busy machine.
+    """
+    wrong: list[str] = []
+    fine = 0
+    for _ in range(3):
+        said = attempt(case)
+        fine += said == ""
+        wrong += [said] if said else []
+        if fine > len(wrong) or len(wrong) == 2:
+            break
+    if wrong and fine <= len(wrong):
+        return wrong[-1]
+    return "" if fine else None
+
+
+def search(
+    found: list[Case], attempt: Callable[[Case], str | None], full: bool, seed: int | None
+) -> str:
+    """Try cases, all or some; return how many held, or raise Failed with a line for each other."""
+    seed = random.randrange(1000) if seed is None else seed
+    chosen = found if full else drawn(found, seed)
+    wrong: list[str] = []
+    missed = 0
+
+    pool = ThreadPoolExecutor(JOBS)
+    try:
+        for tried, (case, said) in enumerate(
+            zip(chosen, pool.map(partial(judged, attempt), chosen), strict=True), 1
+        ):
+            progress(f"{tried} of {len(chosen)}, {len(wrong)} wrong: {case}")
+            missed += said is None
+            if said:
+                wrong.append(f"{case}: {said}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+        progress()
+    of = "all" if full else f"of {len(found)}, drawn with --seed {seed}"
+    seen = f"{len(chosen)} cases ({of})" + f", {missed} not reached" * bool(missed)
+    if wrong:
+        raise Failed("\n".join([f"{len(wrong)} of {seen}", *sorted(wrong)]))
+    return seen
+
+
+def search_calls(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
+    """Try what can fail while a server serves: all, or what the seed draws."""
+    strace.want()
+    unharmed, calls = watch(server)
+    return search(cases(calls), partial(attempt, server, unharmed), full, seed)
+
+
+def search_start(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
+    """Try what can fail while a server starts: all, or what the seed draws."""
+    strace.want()
+    if not isinstance(server, Server):
+        raise NotMeasured(NOT_OURS)
+    found = cases(watch_start(server), signals=False)
+    return search(found, partial(attempt_start, server), full, seed)
+
+
+@check("step6_epoll_kqueue", alone=True, asked_for=True)
+def calls_fail(server: Endpoint) -> str:
+    """Whichever system call fails while it serves, only the client concerned may suffer.
+
+    Something raises outside of what guards a client, or is not caught there. So an error of one
+    client ends the server, leaves a client hanging, or leaves a descriptor open.
+    """
+    return search_calls(server)
+
+
+@check("step6_epoll_kqueue", alone=True, asked_for=True)
+def start_fails(server: Endpoint) -> str:
+    """Whichever system call fails while it starts, it serves, or ends with a line and status 1.
+
+    Something is called outside of what turns an error into a line. Who has too few descriptors, or
+    a port that is in use, can do nothing with a traceback.
+    """
+    return search_start(server)
+
+
+def asked(one: Check, full: bool, seed: int | None) -> Check:
+    """Return a check of this rung that tries every case, or those that the seed draws."""
+    run = search_calls if one is calls_fail else search_start
+    return replace(one, run=partial(run, full=full, seed=seed))
