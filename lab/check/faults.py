@@ -372,7 +372,7 @@ def attempt_start(server: Server, case: Case) -> str | None:
 
 
 def started(own: Foreign) -> str:
-    """Say what is wrong with a server that either serves or ends with a line and status 1."""
+    """Say what is wrong: it is to serve, to end with a line and status 1, or to log a line."""
     try:
         own.wait_until_ready()
         outcome = converse(own, talk_for(own))
@@ -382,8 +382,8 @@ def started(own: Foreign) -> str:
         if own.process.returncode != 1:
             return brief(own.ended())
         return "" if own.log().strip() else "it ended with status 1, and without a line"
-    if outcome != SERVED:
-        return outcome
+    if outcome != SERVED and not own.log().strip():
+        return outcome  # it says why it cannot, and may be able to later
     status = own.terminate(END)
     if status is None:
         return "SIGTERM does not end it"
