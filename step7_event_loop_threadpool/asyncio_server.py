@@ -83,7 +83,7 @@ async def serve(listener: socket.socket, style: str) -> None:
     listener.setblocking(False)
     while True:
         try:
-            await readable(listener)
+            listener = await readable(listener)
             sock, _ = listener.accept()
             await take_in(sock, style)
         except (BlockingIOError, ConnectionAbortedError):
@@ -93,15 +93,22 @@ async def serve(listener: socket.socket, style: str) -> None:
             await asyncio.sleep(serving.RETRY)
 
 
-async def readable(listener: socket.socket) -> None:
-    """Wait until there is somebody to be accepted."""
+async def readable(listener: socket.socket) -> socket.socket:
+    """Wait until there is somebody to be accepted; return the listening socket."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_reader(listener, ready.set_result, None)
+    try:
+        loop.add_reader(listener, ready.set_result, None)
+    except FileExistsError:  # the kernel would not forget this descriptor: take another for it
+        fresh = listener.dup()
+        listener.close()
+        listener = fresh
+        loop.add_reader(listener, ready.set_result, None)
     try:
         await ready
     finally:
         loop.remove_reader(listener)
+    return listener
 
 
 async def take_in(sock: socket.socket, style: str) -> None:

@@ -104,8 +104,6 @@ def main() -> None:
     select.select = failing("select", select.select)
     threading.Thread.start = failing("start", threading.Thread.start)  # type: ignore[method-assign]
     del sys.argv[0]
-    if "asyncio_server" in sys.argv[0]:  # which never learns that the kernel would not forget
-        SCHEDULE["unregister"].clear()
     if "file_server" in sys.argv[0]:  # others read files to be started
         for name in ("open", "read", "fstat"):
             setattr(os, name, failing(name, getattr(os, name)))
