@@ -171,11 +171,14 @@ def cases(calls: list[Call]) -> list[Case]:
 
 
 def of_the_start(calls: list[Call]) -> list[Call]:
-    """Return those from the first that is a server's own to the first of one that serves."""
+    """Return those from the first that is a server's own to the first of one that serves.
+
+    Of the same thread: others count their calls from when they start themselves.
+    """
     labels = [fault.label if (fault := fault_of(call)) else "" for call in calls]
     begin = next((i for i, label in enumerate(labels) if label in OWN), 0)
     end = next((i for i, label in enumerate(labels) if label in SERVING and i > begin), len(calls))
-    return calls[begin:end]
+    return [call for call in calls[begin:end] if call.thread == calls[begin].thread]
 
 
 def fault_of(call: Call) -> Fault | None:
