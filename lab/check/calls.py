@@ -74,15 +74,14 @@ NAMES = sorted({name for fault in FAULTS for name in fault.names.split()})
 
 LASTING = {
     "accept": "EMFILE",
-    "epoll_ctl ADD": "ENOSPC",
+    "epoll_ctl ADD": "ENOMEM",
     "start of a thread": "EAGAIN",
-    "mmap of a stack": "ENOMEM",
     "socketpair": "EMFILE",
     "pipe": "EMFILE",
     "open": "EMFILE",
     "write to 2": "ENOSPC",
 }
-"""What may also fail for a while, every time."""
+"""What may also fail for a while, every time; and all calls of that name with it."""
 
 OWN = {"setrlimit", "socket"}
 """What a server calls first, when the interpreter has started."""
@@ -144,7 +143,7 @@ class Case:
         return f"{self.fault.label:18} {how:13} {self.rank}{more}"
 
 
-def cases(calls: list[Call], signals: bool = True) -> list[Case]:
+def cases(calls: list[Call]) -> list[Case]:
     """Return all that can go wrong with these calls, a signal in the middle of them too."""
     found: dict[Case, None] = {}
     ranks: Counter[tuple[int, str]] = Counter()
@@ -163,9 +162,7 @@ def cases(calls: list[Call], signals: bool = True) -> list[Case]:
         if nonblocking and fault.label in ("recv", "send"):
             errnos.append("EAGAIN")
         if rank <= 2:
-            errnos += [SIGNAL] * (signals and call.thread == main) + [LATE] * (
-                fault.label not in WAITS
-            )
+            errnos += [SIGNAL] * (call.thread == main) + [LATE] * (fault.label not in WAITS)
         case = partial(Case, fault, call.name, call.number, rank)
         found |= dict.fromkeys(case(errno) for errno in errnos)
         if rank == 1 and fault.label in LASTING:
@@ -174,11 +171,14 @@ def cases(calls: list[Call], signals: bool = True) -> list[Case]:
 
 
 def of_the_start(calls: list[Call]) -> list[Call]:
-    """Return those from the first that is a server's own to the first of one that serves."""
+    """Return those from the first that is a server's own to the first of one that serves.
+
+    Of the same thread: others count their calls from when they start themselves.
+    """
     labels = [fault.label if (fault := fault_of(call)) else "" for call in calls]
     begin = next((i for i, label in enumerate(labels) if label in OWN), 0)
     end = next((i for i, label in enumerate(labels) if label in SERVING and i > begin), len(calls))
-    return calls[begin:end]
+    return [call for call in calls[begin:end] if call.thread == calls[begin].thread]
 
 
 def fault_of(call: Call) -> Fault | None:

@@ -72,7 +72,7 @@ def chosen(args: argparse.Namespace) -> list[Check]:
         names = {check.name, check.rung}
         if check.rung == "faults":
             check = faults.asked(check, args.full, args.seed)
-            wanted = args.faults or args.list or names & only
+            wanted = names & only or (not only and (args.faults or args.list))
         elif args.faults:
             wanted = names & only
         else:

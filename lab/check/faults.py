@@ -261,11 +261,7 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
 
 def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
     """Hold the talk while a call fails; say what is wrong then, None if it came to no such call."""
-    with (
-        ready(server) as own,
-        ThreadPoolExecutor(1) as pool,
-        strace.Attached(own.tree(), NAMES, case.inject) as traced,
-    ):
+    with ready(server) as own, ThreadPoolExecutor(1) as pool, traced_for(own, case) as traced:
         talk = pool.submit(talk_with, own, unharmed.talk)
         wait([talk], HOLD if case.lasting else None)
         if not case.to_the_end:
@@ -276,6 +272,12 @@ def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
         wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
     meant = any(fault_of(call) == case.fault for call in hits)
     return wrong if meant or (case.what == SIGNAL and signalled) else None
+
+
+def traced_for(server: Server, case: Case) -> strace.Attached:
+    """Attach to a server, to make what the case says happen."""
+    log = Path(f"/proc/{server.pid}/fd/2").readlink() if case.to_the_end else None
+    return strace.Attached(server.tree(), NAMES, case.inject, log)
 
 
 def complaints(
@@ -448,7 +450,11 @@ def search_start(server: Endpoint, full: bool = False, seed: int | None = None) 
     strace.want()
     if not isinstance(server, Server):
         raise NotMeasured(NOT_OURS)
-    found = cases(watch_start(server), signals=False)
+    found = [
+        case
+        for case in cases(watch_start(server))
+        if case.what != SIGNAL and not case.to_the_end  # those are for one that serves
+    ]
     return search(found, partial(attempt_start, server), full, seed)
 
 

@@ -80,12 +80,23 @@ def parse(text: str) -> list[Call]:
 
 
 class Attached:
-    """Processes that are traced from now on; a context manager that lets go of them."""
+    """Processes that are traced from now on; a context manager that lets go of them.
 
-    def __init__(self, pids: Sequence[int], names: Iterable[str], inject: str = "") -> None:
+    With `only`, a file, no other calls are meant than those that concern it.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int],
+        names: Iterable[str],
+        inject: str = "",
+        only: Path | None = None,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.path = Path(self._folder.name) / "calls"
         whom = [word for pid in pids for word in ("-p", str(pid))]
+        if only:
+            whom += ["-P", str(only).removesuffix(" (deleted)")]
         self.process = subprocess.Popen(
             [*options(names, inject, self.path), "-b", "execve", *whom], stderr=subprocess.PIPE
         )
