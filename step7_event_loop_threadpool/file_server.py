@@ -70,7 +70,8 @@ def _step(fd: int, part: bytes, flags: int) -> int:
     try:
         return os.open(part, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=fd)
     finally:
-        os.close(fd)
+        with contextlib.suppress(OSError):  # or what has just been opened would be nobody's
+            os.close(fd)
 
 
 async def converse(open_file: OpenFile, sock: Socket, peer: str) -> None:

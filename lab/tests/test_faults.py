@@ -32,6 +32,12 @@ SEEN_BY = {
 }
 """For each bug the cases of which one has to find it, and what is said of it."""
 
+QUICK = {"leaves_whom_it_cannot_watch", "leaks_without_buffers", "starts_with_a_traceback"}
+
+each_bug = pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=[pytest.mark.full] * (bug not in QUICK)) for bug in SEEN_BY]
+)
+
 TRACE = """\
 7 accept4(3<socket:[1]>, {sa_family=AF_INET}, [16], SOCK_CLOEXEC) = 4<socket:[2]>
 7 ioctl(4<socket:[2]>, FIONBIO, [1]) = 0
@@ -62,7 +68,7 @@ def like(name: str) -> Server:
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("bug", SEEN_BY)
+@each_bug
 @pytest.mark.usefixtures("tracer")
 def test_the_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "SILENT", 1)
@@ -81,7 +87,7 @@ def test_the_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.aside
-@pytest.mark.parametrize("bug", SEEN_BY)
+@each_bug
 def test_no_other_rung_finds_it(bug: str) -> None:
     chosen = [one for one in MATRIX if one.name not in SLOW]
     found = verdicts(chosen, partial(Foreign, catalogue.command(bug)))
@@ -131,7 +137,7 @@ def test_what_is_drawn_has_each_kind_and_is_drawn_again() -> None:
     found = calls.cases(strace.parse(TRACE))
     kinds = {case.fault for case in found}
     first = calls.drawn(found, 3)
-    assert {case.fault for case in first[: len(kinds)]} == kinds
+    assert len({case.fault for case in first}) == min(len(first), len(kinds))
     assert first == calls.drawn(found, 3) != calls.drawn(found, 4)
 
 
