@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -135,8 +136,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """Listen on the first address of `host`, IPv4 or IPv6, that can be had."""
     *others, last = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for family, kind, _, _, address in others:
-        with contextlib.suppress(OSError):
+        try:
             return _listen_on(family, kind, address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise  # two servers would share the name, and clients find either
     family, kind, _, _, address = last
     return _listen_on(family, kind, address)
 

@@ -15,7 +15,10 @@ from lab.harness import clients, processes
 from lab.harness.servers import END, ROOT, STEPS, Server
 from tests.test_failures import FOLDER, TALKS, answer
 
-pytestmark = pytest.mark.aside
+pytestmark = [
+    pytest.mark.aside,
+    pytest.mark.skipif(sys.platform != "linux", reason="/dev/full, 127.0.0.2 and the like"),
+]
 
 PROCESSES = f"{FOLDER}/prime_server.py --work processes --pool-size 1"
 SOME = ["step1_sequential/server.py", "step2_thread_per_client/server.py", PROCESSES]
@@ -209,6 +212,34 @@ def test_processes_end_without_a_word(when: float) -> None:
         assert running.wait(END) == 0
         said = running.stderr.read().decode()  # to the end of the last worker
     assert [line for line in said.splitlines() if not line.startswith("descriptor limit")] == []
+
+
+# Addresses
+
+
+ADDRESSES = """
+import runpy, socket, sys
+really = socket.getaddrinfo
+
+def getaddrinfo(host, port, *rest, **more):
+    return [each for one in host.split(",") for each in really(one, port, *rest, **more)]
+
+socket.getaddrinfo = getaddrinfo
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_the_second_address_of_a_name_will_do_unless_the_first_is_in_use() -> None:
+    script = command(SOME[0])[1]
+    line = [sys.executable, "-c", ADDRESSES, script]
+    with Server([*line, "0", "--host", "192.0.2.1,127.0.0.1"]) as running:  # RFC 5737: nobody's
+        assert running.host == "127.0.0.1"
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        line += [str(taken.getsockname()[1]), "--host", "127.0.0.2,127.0.0.1"]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
 
 
 # The client
