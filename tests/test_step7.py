@@ -232,14 +232,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (inside / "link").symlink_to(top / "secret")
     (inside / "way").symlink_to(top)
     (inside / "inner").symlink_to(inside / "short")
-    (inside / "slow").write_bytes(b"at last\n")
     os.mkfifo(inside / "pipe")
     return inside
 
 
 @pytest.fixture(scope="module")
 def file_server(folder: Path) -> Iterator[Server]:
-    with start("file_server.py", "--folder", str(folder), "--slow", "slow") as server:
+    with start("file_server.py", "--folder", str(folder)) as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.log()
@@ -282,12 +281,17 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
     assert max(middle, after) - before < len(whole) / 4
 
 
-def test_others_are_served_while_a_slow_disk_holds_a_worker(file_server: Server) -> None:
-    with file_server.connect() as waiting:
-        waiting.sendall(b"slow\n")
+@pytest.mark.aside
+def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
+    with start("file_server.py", "--slow", "pools.py") as server, server.connect() as waiting:
+        waiting.sendall(b"pools.py\n")
         for _ in range(20):
-            assert said(file_server, b"short\n") == b"ok\nshort\n"
-        assert clients.to_the_end(waiting) == b"ok\nat last\n"
+            assert said(server, b"lines.py\n") == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+        waiting.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            waiting.recv(1)
+        waiting.settimeout(server.patience)
+        assert clients.to_the_end(waiting) == b"ok\n" + (FOLDER / "pools.py").read_bytes()
 
 
 def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
@@ -311,12 +315,16 @@ def test_the_tail_of_a_file_is_not_lost(file_server: Server, folder: Path) -> No
             sock.sendall(b"big\n" + more)
             time.sleep(0.1)
             assert clients.to_the_end(sock) == whole
-    start = time.monotonic()
-    with file_server.connect() as sock:  # one that goes on for ever is given up on
-        sock.sendall(b"short\n")
-        assert clients.to_the_end(sock) == b"ok\nshort\n"
+
+
+@pytest.mark.aside
+def test_a_client_that_never_ends_is_given_up_on() -> None:
+    with start("file_server.py") as server, server.connect() as sock:
+        sock.sendall(b"lines.py\n")
+        assert clients.to_the_end(sock) == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+        late = time.monotonic() + 20
         with pytest.raises(ConnectionError):
-            while time.monotonic() < start + 20:
+            while time.monotonic() < late:
                 sock.sendall(b"x" * 1000)
                 time.sleep(0.01)
 
@@ -357,6 +365,7 @@ def test_a_file_that_is_cut_short_ends_in_a_reset(tmp_path_factory: pytest.TempP
             assert "Traceback" not in server.log()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("place", ["threads", "processes"])
 def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     """What waits, not what has begun: who comes then does not wait for all that."""

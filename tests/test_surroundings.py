@@ -24,7 +24,9 @@ PROCESSES = f"{FOLDER}/prime_server.py --work processes --pool-size 1"
 SOME = ["step1_sequential/server.py", "step2_thread_per_client/server.py", PROCESSES]
 ASYNCIO = [f"{FOLDER}/asyncio_server.py --style {style}" for style in ("streams", "protocol")]
 
-each_of_some = pytest.mark.parametrize("server", [*SOME, *ASYNCIO])
+OTHERS = [pytest.param(one, marks=pytest.mark.full) for one in (*SOME[1:], *ASYNCIO)]
+
+each_of_some = pytest.mark.parametrize("server", [SOME[0], *OTHERS])
 
 
 def command(server: str, *options: str) -> list[str]:
@@ -134,6 +136,7 @@ def test_as_the_first_process_of_a_namespace(server: str) -> None:
         assert running.process.wait(END) == 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("server", [*TALKS, PROCESSES])
 def test_developers_warnings_find_nothing(server: str) -> None:
     """Ended while clients are there, it leaves no socket to the collector."""
