@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import math
 import select
 import socket
 import statistics
@@ -61,11 +62,12 @@ def grows_with_the_watched(full: bool) -> Finding:
         SELECT: (0, 300, 600, 900) if full else (0, 900),
         EPOLL: (0, 300, 600, 900, 3000, 9000) if full else (0, 900),
     }
-    seconds = 0.5 if full else 0.1
-    lines = {
-        who.name: [(float(at), costs.request(who, at, seconds=seconds)) for at in some]
-        for who, some in points.items()
-    }
+    seconds, rounds = (0.5, 3) if full else (0.1, 1)
+    least = {(who, at): math.inf for who, some in points.items() for at in some}
+    for _ in range(rounds):  # the machine is shared, and is slower at times
+        for who, at in least:
+            least[who, at] = min(least[who, at], costs.request(who, at, seconds=seconds))
+    lines = {who.name: [(float(at), least[who, at]) for at in some] for who, some in points.items()}
     curves = [Curves("silent clients beside the 50 that talk", "CPU per request (us)", lines)]
     (_, alone), *_, (many, beside) = lines[SELECT.name]
     measured = f"{alone:.1f} us of CPU time alone, {beside:.1f} us beside {many:.0f} silent clients"

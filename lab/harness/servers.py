@@ -23,9 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 STEPS = tuple(sorted(path.parent.name for path in ROOT.glob("step*/server.py")))
 """The names of the seven folders, in order."""
 
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-"""Of servers. What is in no buffer cannot be lost in one, and a reader has not set that."""
-
 START_UP = 20.0
 """Seconds in which a server has to listen."""
 
@@ -141,7 +138,7 @@ class Server(Endpoint):
         try:
             self.process = subprocess.Popen(
                 words,
-                env=ENVIRONMENT,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._log if self.own_group else subprocess.PIPE,
                 stderr=self._log,
@@ -285,6 +282,11 @@ class Foreign(Server):
         self.terminate(1)
         self._signal(signal.SIGKILL)
         return self.process.wait()
+
+
+def environment() -> dict[str, str]:
+    """Return that of servers: buffered, as a reader starts them, or nothing could be lost."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def free_port() -> int:
