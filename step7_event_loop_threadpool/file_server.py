@@ -32,14 +32,14 @@ CHUNK = 64 * 1024
 SLOW = 3.0
 """Seconds that the file of `--slow` takes."""
 
-OpenFile = Callable[[bytes], io.FileIO]
+OpenFile = Callable[[bytes], tuple[io.FileIO, int]]
 
 LINGER = 2.0
 """Seconds in which a client may still send, when it has been answered."""
 
 
-def open_inside(folder: str, name: bytes) -> io.FileIO:
-    """Open the file `name` in `folder`, to be read.
+def open_inside(folder: str, name: bytes) -> tuple[io.FileIO, int]:
+    """Open the file `name` in `folder`, to be read; return it, and its size in bytes.
 
     Goes down from folder to folder by descriptors (openat(2)) and follows no link, so that
     there is no way out of `folder`, not even for somebody who moves things meanwhile. A pipe or
@@ -53,9 +53,10 @@ def open_inside(folder: str, name: bytes) -> io.FileIO:
         fd = _step(fd, part, os.O_DIRECTORY)
     fd = _step(fd, last, os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             raise ValueError("not a file")
-        return io.FileIO(fd)
+        return io.FileIO(fd), found.st_size
     except BaseException:
         os.close(fd)
         raise
@@ -79,22 +80,22 @@ async def converse(open_file: OpenFile, sock: Socket, peer: str) -> None:
     with serving.visit(peer) as visit, sock:
         async for name in lines(sock, visit):
             try:
-                file = await sock.in_pool(partial(open_file, name))
+                file, size = await sock.in_pool(partial(open_file, name))
             except ConnectionError:
                 raise  # nobody is there to be answered
             except Exception as error:
                 await reply(sock, visit, trouble(error))
             else:
-                await send_file(sock, visit, file)
+                await send_file(sock, visit, file, size)
             await read_to_the_end(sock)
             return
 
 
-async def send_file(sock: Socket, visit: serving.Visit, file: io.FileIO) -> None:
+async def send_file(sock: Socket, visit: serving.Visit, file: io.FileIO, size: int) -> None:
     """Send `ok` and a file, no more than a chunk of it in memory, and close it."""
     try:
         with file:
-            left = os.fstat(file.fileno()).st_size
+            left = size
             await reply(sock, visit, b"ok\n")
             while chunk := await sock.in_pool(partial(file.read, CHUNK)):
                 await reply(sock, visit, chunk)
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
     args = parser.parse_args()
 
-    def open_file(name: bytes) -> io.FileIO:
+    def open_file(name: bytes) -> tuple[io.FileIO, int]:
         if args.slow and name == os.fsencode(args.slow):
             time.sleep(SLOW)
         return open_inside(args.folder, name)
