@@ -29,15 +29,19 @@ OTHERS = [pytest.param(one, marks=pytest.mark.full) for one in (*SOME[1:], *ASYN
 each_of_some = pytest.mark.parametrize("server", [SOME[0], *OTHERS])
 
 
-def command(server: str, *options: str) -> list[str]:
+TALK = {**TALKS, PROCESSES: TALKS[f"{FOLDER}/prime_server.py"]}
+"""For each server what a client sends, and what it is owed."""
+
+
+def command(server: str, *options: str, port: str = "0") -> list[str]:
     """Return the command that runs one of our servers."""
     script, *arguments = server.split()
-    return [sys.executable, *options, str(ROOT / script), "{port}", *arguments]
+    return [sys.executable, *options, str(ROOT / script), port, *arguments]
 
 
 def holds(server: Server, name: str) -> None:
     """Have three clients served, and the server end."""
-    said, owed = TALKS.get(name, (b"7\n8\n", b"prime\ncomposite\n"))
+    said, owed = TALK[name]
     assert [answer(server, said) for _ in range(3)] == [owed] * 3
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(END) == 0
@@ -60,12 +64,12 @@ def test_standard_output_does_not_matter(server: str, output: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shell = ["bash", "-c", f'exec "$@" {output}', "bash"]
-    words = [word.replace("{port}", str(port)) for word in command(server)]
+    words = command(server, port=str(port))
     with subprocess.Popen([*shell, *words], stderr=subprocess.PIPE, text=True) as running:
         deadline = time.monotonic() + 20
         while processes.listening(port) == "" and time.monotonic() < deadline:
             time.sleep(0.02)
-        said, owed = TALKS.get(server, (b"7\n8\n", b"prime\ncomposite\n"))
+        said, owed = TALK[server]
         with socket.create_connection(("127.0.0.1", port), 10) as sock:
             sock.sendall(said)
             sock.shutdown(socket.SHUT_WR)
@@ -86,7 +90,7 @@ def test_a_log_that_nobody_reads_may_hold_it_up_but_sigterm_ends_it(server: str)
         except BlockingIOError:
             break
     os.set_blocking(log, True)
-    words = [word.replace("{port}", "0") for word in command(server)]
+    words = command(server)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log) as running:
         os.close(log)
         time.sleep(0.5)  # it sleeps in the first line that it logs
@@ -117,7 +121,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.mark.parametrize("server", [*(f"{step}/server.py" for step in STEPS), *ASYNCIO])
 def test_a_signal_just_before_the_server_falls_asleep_is_seen(server: str) -> None:
-    words = [word.replace("{port}", "0") for word in command(server)]
+    words = command(server)
     line = [sys.executable, "-c", UNHEARD, *words[1:]]
     with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         assert running.wait(END + 10) == 0
@@ -137,12 +141,12 @@ def test_as_the_first_process_of_a_namespace(server: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("server", [*TALKS, PROCESSES])
+@pytest.mark.parametrize("server", TALK)
 def test_developers_warnings_find_nothing(server: str) -> None:
     """Ended while clients are there, it leaves no socket to the collector."""
     with Server(command(server, "-X", "dev", "-W", "error", "-bb")) as running:
         with running.connect() as sock, running.connect():
-            said, owed = TALKS.get(server, (b"7\n8\n", b"prime\ncomposite\n"))
+            said, owed = TALK[server]
             sock.sendall(said)
             assert clients.exactly(sock, len(owed)) == owed
             running.process.send_signal(signal.SIGINT)
@@ -153,7 +157,7 @@ def test_developers_warnings_find_nothing(server: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("server", [*TALKS, PROCESSES])
+@pytest.mark.parametrize("server", TALK)
 def test_without_docstrings(server: str) -> None:
     with Server(command(server, "-OO")) as running:
         holds(running, server)
@@ -203,7 +207,7 @@ def test_asyncio_out_of_descriptors_neither_spins_nor_floods(style: str) -> None
 @pytest.mark.parametrize("when", [0.0, 0.05, 0.2])
 def test_processes_end_without_a_word(when: float) -> None:
     """Ctrl-C at a terminal goes to the whole group, while the workers start, too."""
-    words = [word.replace("{port}", "0") for word in command(PROCESSES)]
+    words = command(PROCESSES)
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as running:

@@ -25,6 +25,7 @@ from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, o
 from lab.check.suite import Check, check
 from lab.harness import processes, strace
 from lab.harness.clients import (
+    SPINS,
     Failed,
     MiB,
     busy,
@@ -49,9 +50,6 @@ SILENT = 3.0
 
 PAUSE = 0.03
 """Seconds between what a client says, so that three are there at once, and in the same order."""
-
-SPINS = 0.1
-"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
 
 ASKS = 300
 """Times that a server may try again while something fails; more is spinning too."""
@@ -178,7 +176,7 @@ class Rest:
     threads: int
 
 
-def at_rest(server: Server) -> Rest:
+def what_it_has(server: Server) -> Rest:
     """Look what a server and its children have; but for what a pool of processes has anyway."""
     files: Counter[str] = Counter()
     threads = 0
@@ -205,7 +203,7 @@ def left(server: Server, before: Rest, spare: int) -> str:
     """Wait until a server has no more than it had; say what is left of what was there since."""
     deadline = time.monotonic() + SILENT
     while True:
-        now = at_rest(server)
+        now = what_it_has(server)
         more = now.files - before.files
         threads = now.threads - before.threads - (POOL if before.threads > 1 else 0)
         if more.total() <= spare and threads <= 0:
@@ -243,7 +241,7 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
     """Hold the talk with nothing failing; return what the server is like and what it called."""
     with ready(server) as own:
         talk = talk_for(own)
-        before = at_rest(own)
+        before = what_it_has(own)
         with strace.Attached(own.tree(), NAMES) as traced:
             outcomes = talk_with(own, talk)
             traced.detach()
@@ -251,7 +249,7 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
         if set(outcomes) != {SERVED}:
             raise Failed(f"it does not serve the talk even if nothing fails: {outcomes}")
         time.sleep(0.1)
-        rest = at_rest(own)
+        rest = what_it_has(own)
         rest.files |= before.files
         status = own.terminate(END)
     if status is None:

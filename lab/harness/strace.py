@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -62,7 +62,7 @@ def parse(text: str) -> list[Call]:
             if (call := begun.pop(thread, None)) is None:
                 continue
             rest = rest[resumed.end() :]
-            call = Call(call.thread, call.name, call.number, call.text + rest, False)
+            call = replace(call, text=call.text + rest)
         elif match := re.match(r"(\w+)\(", rest):
             numbers[thread, match[1]] += 1
             number = numbers[thread, match[1]]
@@ -71,11 +71,10 @@ def parse(text: str) -> list[Call]:
         else:
             continue
         if call.text.endswith("<unfinished ...>"):
-            left = call.text.removesuffix("<unfinished ...>")
-            begun[thread] = Call(call.thread, call.name, call.number, left, False)
+            begun[thread] = replace(call, text=call.text.removesuffix("<unfinished ...>"))
         else:
             hit = bool(re.search(r"\((INJECTED|DELAYED)\)", call.text[-40:]))
-            found.append(Call(call.thread, call.name, call.number, call.text, hit))
+            found.append(replace(call, hit=hit))
     return found
 
 
