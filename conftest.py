@@ -3,7 +3,8 @@
 A test with the mark `aside` starts what it needs itself, and most of its time it waits. All such
 tests are begun in threads when the session begins, in their order; where the turn of one comes,
 its outcome is waited for. So it is a plain function with a name, for `-k` and all else. But it
-takes only what it is parametrized with; one with a fixture is run as if it had no mark.
+takes only what it is parametrized with, and `tmp_path`; one with another fixture is run as if it
+had no mark.
 
 A test with the mark `in_turn` compares times, or wants many descriptors: it runs at the end, when
 nothing else does. One with the mark `full` runs with `--full` only, as CI does.
@@ -59,7 +60,7 @@ def values(item: pytest.Item) -> dict[str, object] | None:
         return None
     given = [mark.args[0] for mark in item.iter_markers("parametrize")]
     names = {name for one in given for name in ([one] if isinstance(one, str) else one)}
-    if inspect.signature(item.function).parameters.keys() != names:
+    if inspect.signature(item.function).parameters.keys() - {"tmp_path"} != names:
         return None
     return {name: item.callspec.params[name] for name in names}
 
@@ -79,13 +80,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_left(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Begin what runs aside; at the end there is no process of ours, and no thread."""
     _, limit = descriptors.raise_limit()  # some checks hold more than a thousand connections
     pool = ThreadPoolExecutor(max(1, min(WORKERS, limit // CONNECTIONS)))
     begun = []
     for item in request.session.items:
         if (given := values(item)) is not None and isinstance(item, pytest.Function):
+            if "tmp_path" in item.fixturenames:
+                given["tmp_path"] = tmp_path_factory.mktemp(item.originalname)
             item.stash[ASIDE] = pool.submit(item.function, **given)
             begun.append(item.stash[ASIDE])
     yield

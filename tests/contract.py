@@ -45,6 +45,16 @@ def each(checks: Iterable[Check], full: Iterable[str] = ()) -> pytest.MarkDecora
     )
 
 
+each_half = pytest.mark.parametrize(
+    "times", [False, pytest.param(True, marks=pytest.mark.in_turn)], ids=["others", "times"]
+)
+
+
+def half(checks: Iterable[Check], times: bool) -> list[Check]:
+    """Return those of these checks that compare times, or those that do not."""
+    return [one for one in checks if (one.name in COMPARE_TIMES) is times]
+
+
 class Lender:
     """Servers that have held a check, for the next: to start one takes longer than most checks.
 

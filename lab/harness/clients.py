@@ -242,7 +242,7 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
         yield kept
 
 
-def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:
+def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.3) -> int:
     """Send until nothing has moved for `quiet` seconds; return how much was taken."""
     patience, sent = sock.gettimeout(), 0
     sock.setblocking(False)

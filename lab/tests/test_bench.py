@@ -18,12 +18,13 @@ from lab.bench.pairs import Side, paired
 from lab.bench.report import Results
 from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, KiB, MiB, Workload
 from lab.check.rungs import CHECKS, MATRIX
-from lab.check.suite import FAILED, verdicts
+from lab.check.suite import FAILED, Check, verdicts
 from lab.harness.servers import ROOT, Server
 from lab.pages import command as pages
 from lab.show import about
 from lab.show.about import CORES
 from lab.tests.commands import lab
+from tests.contract import each_half, half
 
 
 def planted(bug: str) -> Contestant:
@@ -208,11 +209,18 @@ def test_asyncio_stays_cold_with_a_malloc_that_does_not_learn(
 # Who takes part
 
 
+RIGHT = [one for one in MATRIX if one.rung in ("talk", "leaving", "prompt")]
+RIGHT += [CHECKS[name] for name in ("side_by_side", "stuck_reader", "never_reads")]
+"""The checks that say whether the answers are right."""
+
+
+@pytest.mark.aside
+@each_half
 @pytest.mark.parametrize("peer", [*PEERS, POLL], ids=lambda one: one.name)
-def test_a_peer_keeps_the_contract(peer: Contestant) -> None:
+def test_a_peer_keeps_the_contract(peer: Contestant, times: bool) -> None:
     if peer.missing:
         pytest.skip(f"{peer.missing} is not installed: it is an extra")
-    assert failures(peer) == set()
+    assert failures(peer, half(RIGHT, times)) == set()
 
 
 @pytest.mark.parametrize("name", ["C on epoll", "C on libuv"])
@@ -220,18 +228,16 @@ def test_the_limit_keeps_the_contract(name: str, limit: dict[str, Contestant]) -
     if name not in limit:
         pytest.skip("no C compiler here, or no libuv")
     assert limit[name].kind == LIMIT
-    assert failures(limit[name]) == set()
+    assert failures(limit[name], RIGHT) == set()
 
 
-def failures(contestant: Contestant) -> set[str]:
-    """Return the checks that fail, of those that say whether the answers are right."""
-    chosen = [one for one in MATRIX if one.rung in ("talk", "leaving", "prompt")]
-    chosen += [CHECKS[name] for name in ("side_by_side", "stuck_reader", "never_reads")]
+def failures(contestant: Contestant, checks: list[Check]) -> set[str]:
+    """Return the checks that fail, of these."""
 
     def start() -> Server:
         return Server(contestant.command, 3)
 
-    return {one.check.name for one in verdicts(chosen, start) if one.outcome == FAILED}
+    return {one.check.name for one in verdicts(checks, start) if one.outcome == FAILED}
 
 
 def test_what_is_missing_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +305,7 @@ def test_who_is_cold_at_first_is_shown_beside_itself() -> None:
     assert report.cold(found)[1:] == [[PROTOCOL.name, "50.0 us", "2.00", "15.0 us", "0.00"]]
 
 
+@pytest.mark.aside
 @pytest.mark.timeout(120)
 def test_the_command_prints_the_ratios(tmp_path: Path) -> None:
     file = tmp_path / "found.json"

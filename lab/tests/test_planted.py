@@ -11,7 +11,7 @@ from lab.harness import servers
 from lab.harness.servers import Foreign
 from lab.tests.commands import FULL
 from tests import checks
-from tests.contract import COMPARE_TIMES
+from tests.contract import COMPARE_TIMES, each_half, half
 
 TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"}
 
@@ -134,11 +134,12 @@ def test_a_bug_of_ours_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> Non
         OURS[bug](server)
 
 
-@pytest.mark.in_turn
+@pytest.mark.aside
+@each_half
 @pytest.mark.parametrize("name", ["right", "in_pieces"])
-def test_a_right_server_passes(name: str) -> None:
-    found = list(verdicts(MATRIX, partial(Foreign, catalogue.command(name))))
-    assert [one.check for one in found] == MATRIX
+def test_a_right_server_passes(name: str, times: bool) -> None:
+    found = list(verdicts(half(MATRIX, times), partial(Foreign, catalogue.command(name))))
+    assert [one.check for one in found] == half(MATRIX, times)
     assert {one.check.name: one.seen for one in found if one.outcome != HELD} == {}
     for end in (checks.ends_on_sigterm, checks.ends_on_ctrl_c):
         with catalogue.started(name) as server:

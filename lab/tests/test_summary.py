@@ -26,7 +26,7 @@ SAID = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One that is closed when the test has ended."""
     monkeypatch.setattr(contract, "LENDER", own := contract.Lender())
@@ -34,13 +34,14 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     own.close()
 
 
+@pytest.mark.aside
 @pytest.mark.parametrize(("bug", "check", "seen", "page"), SAID)
 def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
-    bug: str, check: str, seen: str, page: str, monkeypatch: pytest.MonkeyPatch
+    bug: str, check: str, seen: str, page: str
 ) -> None:
-    monkeypatch.setattr(contract, "PATIENCE", 1)
+    command = catalogue.command(bug)
+    contract.BROKEN.add(tuple(command))
     with pytest.raises(Broken) as caught:
-        command = catalogue.command(bug)
         contract.as_declared(CHECKS[check], "step7_event_loop_threadpool", command, bug)
     first, second, *_, last = str(caught.value).splitlines()
     who = f"step7_event_loop_threadpool ({bug})"
@@ -50,6 +51,7 @@ def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
     assert last == f"  read: {page}/README.md; this alone: pytest -k '{bug} and {check}'"
 
 
+@pytest.mark.usefixtures("lender")
 def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
     with pytest.raises(Broken) as caught:
         command = catalogue.command("right")
@@ -73,6 +75,7 @@ def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
     assert lines[-1].startswith(f"and {len(CHECKS) - named} more: ")
 
 
+@pytest.mark.aside
 @pytest.mark.timeout(120)
 def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
     """`write` of step 5 takes it that `send` has sent everything."""
