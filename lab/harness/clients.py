@@ -220,9 +220,9 @@ def greeted(server: Endpoint) -> Iterator[socket.socket]:
 def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
     """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
 
-    It has a second or two for each, and half a minute for all, or more if it is given much time.
+    It has a second or two for each, and ten for all, or more if it is given much time.
     """
-    deadline = time.monotonic() + max(30, 6 * server.patience)
+    deadline = time.monotonic() + max(10, 6 * server.patience)
     with contextlib.ExitStack() as stack:
         socks: list[socket.socket] = []
         while len(socks) < count and time.monotonic() < deadline:
