@@ -98,14 +98,22 @@ def subjects_of(args: argparse.Namespace) -> Iterator[tuple[Report, Callable[[],
         host, port = args.connect
         yield Report(f"{host}:{port}"), partial(Endpoint, host, port, args.patience)
     else:
-        for step in args.steps or servers.STEPS:
-            words = [*limits.ARGUMENTS.get(step, ())]
-            report = Report(" ".join((step, *words)), limits.declared(step))
-            yield report, partial(servers.start, step, *words, patience=args.patience)
+        for step, script in args.steps or [(step, servers.SERVER) for step in servers.STEPS]:
+            words = [*limits.ARGUMENTS.get(step, ())] if script == servers.SERVER else []
+            name = step if script == servers.SERVER else f"{step}/{script}"
+            report = Report(" ".join((name, *words)), limits.declared(step, script))
+            start = partial(servers.start, step, *words, patience=args.patience, script=script)
+            yield report, start
         for script, *words in [] if args.steps or not args.faults else limits.OTHERS:
             command = [sys.executable, str(servers.ROOT / script), "{port}", *words]
             report = Report(" ".join((script, *words)))
             yield report, partial(servers.Server, command, args.patience)
+
+
+def step_or_minimal(text: str) -> tuple[str, str]:
+    """Parse an argument that names a step, or its `minimal.py`: `5`, `step5/minimal`."""
+    step = text.removesuffix(".py").removesuffix("/minimal")
+    return arguments.step(step), "minimal.py" if step != text else servers.SERVER
 
 
 def address(text: str) -> tuple[str, int]:
@@ -119,7 +127,8 @@ def address(text: str) -> tuple[str, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     add, file = parser.add_argument, arguments.file
-    arguments.add_steps(parser, "*")
+    steps = "a step, or its minimal.py (5/minimal)"
+    add("steps", metavar="STEP", nargs="*", type=step_or_minimal, help=steps)
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     add("--port", type=arguments.port, default=0, help="its port, if COMMAND does not take one")
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")

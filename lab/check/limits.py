@@ -4,7 +4,7 @@ The tests assert it both ways, so that a step which could after all would be not
 """
 
 from lab.check.suite import Check
-from lab.harness.servers import ROOT, STEPS
+from lab.harness.servers import ROOT, SERVER, STEPS
 from lab.show.tables import markdown
 
 _ONE_AT_A_TIME = "serves one client at a time"
@@ -28,6 +28,40 @@ LIMITS: dict[str, dict[str, str]] = {
 }
 """The name of a check, the steps that fail it, and why."""
 
+_ENDS, _SLEEPS = "a call that fails ends it", "sleeps in `sendall` until one client reads"
+_FRAGILE = dict.fromkeys(("connect_and_close", "resets", "churn"), _ENDS)
+_ALONE = {check: _ONE_AT_A_TIME for check, steps in LIMITS.items() if steps is _SERIAL}
+_LOSES_IT = "a call that fails is the end of the listening socket"
+
+MINIMAL: dict[str, dict[str, str]] = {
+    "step1_sequential": _FRAGILE | _ALONE,
+    "step2_thread_per_client": {
+        "idle_memory": "has a thread for each client",
+        "no_descriptors": _ENDS,
+    },
+    "step3_blocking": _FRAGILE | _ALONE,
+    _POLLING: _FRAGILE
+    | {
+        "late_reader": "does not look how much `send` took",
+        "latency": "looks only once an interval",
+        "idle_cpu": "asks all clients once an interval",
+        "no_descriptors": _ENDS,
+    },
+    "step5_select": _FRAGILE
+    | {
+        "stuck_reader": _SLEEPS,
+        "high_descriptor": "select ends at descriptor 1023",
+        "no_descriptors": _ENDS,
+    },
+    "step6_epoll_kqueue": _FRAGILE | {"stuck_reader": _SLEEPS, "no_descriptors": _ENDS},
+    "step7_event_loop_threadpool": {
+        "resets": _LOSES_IT,
+        "stuck_reader": _SLEEPS,
+        "no_descriptors": _LOSES_IT,
+    },
+}
+"""What the `minimal.py` of each step fails, and why: the way from there to its `server.py`."""
+
 NOT_MEASURED = {"idle_memory": set(_SERIAL)}
 """The name of a check, and the steps of which it has nothing to measure."""
 
@@ -42,8 +76,10 @@ OTHERS = (
 """The servers beside the steps, which have to stand what fails too, and their arguments."""
 
 
-def declared(step: str) -> dict[str, str]:
-    """Return the checks that the step is to fail, and why."""
+def declared(step: str, script: str = SERVER) -> dict[str, str]:
+    """Return the checks that the step's server, or its `minimal.py`, is to fail, and why."""
+    if script == "minimal.py":
+        return MINIMAL[step]
     return {check: steps[step] for check, steps in LIMITS.items() if step in steps}
 
 

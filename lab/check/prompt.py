@@ -1,6 +1,5 @@
 """The fourth rung: nobody waits without need."""
 
-import contextlib
 import errno
 import select
 import socket
@@ -11,7 +10,7 @@ import time
 
 from lab.check.suite import check
 from lab.harness.clients import Failed, exactly, greeted, must, those_ready
-from lab.harness.servers import Endpoint
+from lab.harness.servers import Endpoint, leave
 
 # How many may connect at once. Beyond Linux a backlog holds but 128, however long
 # it was asked to be, and a server that serves one client at a time fills it.
@@ -75,18 +74,19 @@ def burst(server: Endpoint) -> str:
     A client that finds the backlog full tries again after a second. Give `listen` a
     larger number: 1024, say (Linux cuts it to net.core.somaxconn).
     """
-    waiting = set()
-    with contextlib.ExitStack() as stack:
+    socks = [server.unconnected() for _ in range(BURST)]
+    try:
         start = time.monotonic()
-        for _ in range(BURST):
-            sock = stack.enter_context(server.unconnected())
+        for sock in socks:
             sock.setblocking(False)
             code = sock.connect_ex((server.host, server.port))
             if code not in (0, errno.EINPROGRESS):
                 raise Failed(errno.errorcode[code])
-            waiting.add(sock)
+        waiting = set(socks)
         while waiting and time.monotonic() - start < 0.9:
             waiting.difference_update(those_ready(waiting, 0.1, select.POLLOUT))
         taken = time.monotonic() - start
+    finally:
+        leave(socks)
     must(not waiting, f"{len(waiting)} of {BURST} clients were left out for a second or more")
     return f"{BURST} clients in {taken:.2f} s"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from lab.harness.processes import NotMeasured
-from lab.harness.servers import Endpoint
+from lab.harness.servers import Endpoint, leave
 
 MiB = 1 << 20
 
@@ -188,14 +188,16 @@ def serves(server: Endpoint) -> None:
 @contextlib.contextmanager
 def clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
     """Hold `count` connections, made one after the other; none need be greeted yet."""
-    with contextlib.ExitStack() as stack:
-        socks: list[socket.socket] = []
+    socks: list[socket.socket] = []
+    try:
         while len(socks) < count:
             try:
-                socks.append(stack.enter_context(server.connect()))
+                socks.append(server.connect())
             except TimeoutError:
                 raise Failed(f"no room in the backlog after {len(socks)} clients", FULL) from None
         yield socks
+    finally:
+        leave(socks)
 
 
 @contextlib.contextmanager
@@ -223,23 +225,24 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
     It has a second or two for each, and ten for all, or more if it is given much time.
     """
     deadline = time.monotonic() + max(10, 6 * server.patience)
-    with contextlib.ExitStack() as stack:
-        socks: list[socket.socket] = []
+    socks: list[socket.socket] = []
+    try:
         while len(socks) < count and time.monotonic() < deadline:
             try:
-                sock = stack.enter_context(server.connect(min(2, server.patience)))
+                socks.append(server.connect(min(2, server.patience)))
             except OSError:
                 break
-            if exactly(sock, 1) != b"*":
-                sock.close()
+            if exactly(socks[-1], 1) != b"*":
+                leave([socks.pop()])
                 break
-            socks.append(sock)
         must(bool(socks), "no client is served")
         those_ready(socks[-1:], 0.05)  # it may greet one and close it at once, the last one too
         kept = [sock for sock in socks if not ended(sock)]
         for sock in kept:
             sock.settimeout(server.patience)
         yield kept
+    finally:
+        leave(socks)
 
 
 def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.3) -> int:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +34,31 @@ class ServerError(Exception):
     """A server did not start, or ended when it should not have."""
 
 
+class Connection(socket.socket):
+    """A client's socket, which leaves as gently as it can at the end of a `with`."""
+
+    def __exit__(self, *_: object) -> None:
+        leave([self])
+
+
+def leave(socks: Iterable[socket.socket], seconds: float = 1) -> None:
+    """Close these: send no more, read to the end for so long in all, and only then close.
+
+    A socket that is closed with something unread, or to which more is sent, resets.
+    """
+    deadline = time.monotonic() + seconds
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            while (left := deadline - time.monotonic()) > 0:
+                sock.settimeout(left)
+                if not sock.recv(1 << 20):
+                    break
+        sock.close()
+
+
 class Endpoint:
     """A server that somebody else has started: all that is known is where it is.
 
@@ -50,11 +75,14 @@ class Endpoint:
 
     def connect(self, patience: float | None = None) -> socket.socket:
         """Connect to it; no call on the socket waits for longer than `patience`, or its own."""
-        return socket.create_connection((self.host, self.port), patience or self.patience)
+        made = socket.create_connection((self.host, self.port), patience or self.patience)
+        sock = Connection(fileno=made.detach())
+        sock.settimeout(patience or self.patience)
+        return sock
 
     def unconnected(self) -> socket.socket:
         """Return a socket that is not connected yet, of the family of its address."""
-        return socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        return Connection(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
 
     def tree(self, zombies: bool = False) -> list[int]:
         """Return the process, those it has started, and so on; see `processes.tree`."""
@@ -308,7 +336,10 @@ def has_ipv6() -> bool:
     return False
 
 
-def start(step: str, *arguments: str, patience: float = 10.0) -> Server:
-    """Start the server of a step on a free port."""
-    script = str(ROOT / step / "server.py")
-    return Server([sys.executable, script, "{port}", *arguments], patience)
+SERVER = "server.py"
+
+
+def start(step: str, *arguments: str, patience: float = 10.0, script: str = SERVER) -> Server:
+    """Start the server of a step on a free port, or another script of it."""
+    path = str(ROOT / step / script)
+    return Server([sys.executable, path, "{port}", *arguments], patience)

@@ -13,6 +13,9 @@ from typing import Self
 
 from lab.harness.processes import NotMeasured
 
+LETS_GO = 5
+"""Seconds that strace has to detach; of a process that is a zombie it does not."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -107,9 +110,13 @@ class Attached:
                 raise NotMeasured(line.strip() or "strace ended instead of attaching")
 
     def detach(self) -> None:
-        """Let go of them."""
+        """Let go of them; the kernel does if strace waits for one that has ended."""
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(LETS_GO)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def calls(self) -> list[Call]:
         """Return the calls that were made so far."""

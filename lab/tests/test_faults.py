@@ -1,7 +1,10 @@
 """`lab check --faults`: a bug is found by the cases that are about it; a right server has none."""
 
+import os
 import re
+import signal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +142,20 @@ def test_what_is_drawn_has_each_kind_and_is_drawn_again() -> None:
     first = calls.drawn(found, 3)
     assert len({case.fault for case in first}) == min(len(first), len(kinds))
     assert first == calls.drawn(found, 3) != calls.drawn(found, 4)
+
+
+def test_one_that_does_not_let_go_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As strace does not, of a process that is a zombie."""
+    stubborn = tmp_path / "strace"
+    stubborn.write_text("#!/bin/sh\ntrap '' TERM\necho it is attached >&2\nexec sleep 100\n")
+    stubborn.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(strace, "LETS_GO", 0.2)
+    with strace.Attached([1], ["read"]) as attached:
+        pass
+    assert attached.process.returncode == -signal.SIGKILL
 
 
 def test_without_strace_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,56 @@
+"""The idea of each step, `minimal.py`: what brings it down is declared, and nothing else does."""
+
+import select
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from lab.check import limits
+from lab.check.rungs import MATRIX
+from lab.check.suite import FAILED, verdicts
+from lab.harness import servers
+from lab.harness.servers import ROOT, STEPS, Server
+from lab.tests.commands import lab
+from tests.contract import each_half, each_step, half
+
+MINIMAL = "minimal.py"
+
+
+def as_declared(step: str, start: Callable[[], Server], times: bool) -> None:
+    """Run the checks that compare times, or the others, on what is started so."""
+    chosen = half(MATRIX, times)
+    failed = {one.check.name for one in verdicts(chosen, start) if one.outcome == FAILED}
+    assert failed == limits.declared(step, MINIMAL).keys() & {one.name for one in chosen}
+
+
+@pytest.mark.aside
+@each_half
+@each_step
+def test_what_brings_it_down_is_declared(step: str, times: bool) -> None:
+    if step == "step6_epoll_kqueue" and not hasattr(select, "epoll"):
+        pytest.skip("no epoll here")
+    as_declared(step, partial(servers.start, step, patience=2, script=MINIMAL), times)
+
+
+@pytest.mark.aside
+def test_with_kqueue_it_is_the_same() -> None:
+    """The real one, or the model of it."""
+    model = [] if hasattr(select, "kqueue") else [str(ROOT / "tests" / "kqueue_model.py")]
+    script = ROOT / "step6_epoll_kqueue" / "minimal_kqueue.py"
+    start = partial(Server, [sys.executable, *model, str(script), "{port}"], 2)
+    as_declared("step6_epoll_kqueue", start, False)
+
+
+def test_the_declared_names_exist() -> None:
+    assert list(limits.MINIMAL) == list(STEPS)
+    for names in limits.MINIMAL.values():
+        assert names.keys() <= {one.name for one in MATRIX}
+
+
+def test_the_command_says_so() -> None:
+    done = lab("check", "1/minimal", "--only", "ack,resets")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("step1_sequential/minimal.py\n")
+    assert "1 held, 1 failed; as declared" in done.stdout
