@@ -124,7 +124,8 @@ def on_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log a callback that failed, and close its client; asyncio leaves that one hanging."""
     error = context.get("exception")
     serving.log.error("%s: %s", context["message"], serving.reason(error) if error else "")
-    owner = getattr(getattr(context.get("handle"), "_callback", None), "__self__", None)
+    called = getattr(context.get("handle"), "_callback", None)
+    owner = context.get("transport", getattr(called, "__self__", None))
     if isinstance(owner, asyncio.Transport):
         owner.abort()
 

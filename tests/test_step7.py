@@ -1,5 +1,6 @@
 """The other programs of step 7: timer, primes, files, and the same server on asyncio."""
 
+import contextlib
 import os
 import re
 import signal
@@ -462,6 +463,26 @@ def test_contract(style: list[str], check: Check) -> None:
         pytest.skip("uvloop is not installed: it is an extra")
     command = [sys.executable, str(FOLDER / "asyncio_server.py"), "0", "--style", *style]
     contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize("call", ["pause_reading", "resume_reading"])
+def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
+    """asyncio logs what `pause_writing` and `resume_writing` raise, and goes on as it was."""
+    program = (
+        "import asyncio.selector_events as events, runpy, sys; del sys.argv[0]\n"
+        "def fails(self): raise OSError(12, 'planted')\n"
+        f"events._SelectorTransport.{call} = events._SelectorSocketTransport.{call} = fails\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    script = str(FOLDER / "asyncio_server.py")
+    command = [sys.executable, "-c", program, script, "{port}", "--style", "protocol"]
+    with Server(command, 5) as server, server.connect() as sock:
+        clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB))
+        with contextlib.suppress(ConnectionResetError):
+            while sock.recv(clients.MiB):
+                pass
+        assert "planted" in server.log()
 
 
 @pytest.mark.aside
