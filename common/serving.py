@@ -261,11 +261,3 @@ def log_not_accepting(error: Exception) -> None:
     The client loses nothing: it waits in the backlog.
     """
     log.warning("cannot accept: %s; trying again until it works", reason(error))
-
-
-def pause_accepting(error: OSError) -> None:
-    """Let a blocking server wait before it tries `accept` again, so that it does not spin."""
-    if isinstance(error, ConnectionAbortedError):
-        return  # that client left while it waited; the next may be there
-    log_not_accepting(error)
-    time.sleep(RETRY)

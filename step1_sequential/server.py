@@ -17,19 +17,8 @@ from common.framing import ACK, Framing
 def serve(listener: socket.socket) -> None:
     """Serve one client after another, for ever."""
     while True:
-        sock, peer = accept(listener)
-        converse(sock, peer)
-
-
-def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Sleep until there is a client, and take it in."""
-    while True:
-        try:
-            sock, address = listener.accept()
-        except OSError as error:
-            serving.pause_accepting(error)
-        else:
-            return sock, serving.peer_name(address)
+        sock, address = listener.accept()
+        converse(sock, serving.peer_name(address))
 
 
 def converse(sock: socket.socket, peer: str) -> None:

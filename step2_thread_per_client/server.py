@@ -18,24 +18,14 @@ from common.framing import ACK, Framing
 def serve(listener: socket.socket) -> None:
     """Start a thread for each client, for ever."""
     while True:
-        sock, peer = accept(listener)
+        sock, address = listener.accept()
+        peer = serving.peer_name(address)
         thread = threading.Thread(target=converse, args=(sock, peer), name=peer, daemon=True)
         try:
             thread.start()
         except Exception as error:  # no more threads, or no memory for one
             serving.log_refused(peer, error)
             sock.close()
-
-
-def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Sleep until there is a client, and take it in."""
-    while True:
-        try:
-            sock, address = listener.accept()
-        except OSError as error:
-            serving.pause_accepting(error)
-        else:
-            return sock, serving.peer_name(address)
 
 
 def converse(sock: socket.socket, peer: str) -> None:

@@ -33,21 +33,10 @@ def narrated(call: Callable[..., Any], *args: object) -> Any:
 def serve(listener: socket.socket, once: bool) -> None:
     """Serve one client after another, for ever or only `once`."""
     while True:
-        sock, peer = accept(listener)
-        converse(sock, peer)
+        sock, address = narrated(listener.accept)
+        converse(sock, serving.peer_name(address))
         if once:
             return
-
-
-def accept(listener: socket.socket) -> tuple[socket.socket, str]:
-    """Sleep until there is a client, and take it in."""
-    while True:
-        try:
-            sock, address = narrated(listener.accept)
-        except OSError as error:
-            serving.pause_accepting(error)
-        else:
-            return sock, serving.peer_name(address)
 
 
 def converse(sock: socket.socket, peer: str) -> None:

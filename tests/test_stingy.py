@@ -1,5 +1,6 @@
 """Partial sends, spurious wake-ups and a full system, in every server."""
 
+import re
 import sys
 
 import pytest
@@ -23,7 +24,7 @@ def test_a_stingy_kernel(step: str) -> None:
             clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
             talk.cuts.run(server)
             leaving.resets.run(server)
-        assert "cannot accept: stingy" in server.log()
+        assert re.search("cannot (accept|go on): stingy", server.log())
         assert "Traceback" not in server.log()
 
 
