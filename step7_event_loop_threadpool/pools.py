@@ -1,12 +1,15 @@
 """The pools that a loop can hand work to: of threads, or of processes."""
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, InvalidStateError
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from concurrent.futures.thread import ThreadPoolExecutor
 from typing import Any
 
 SIZE = 4
@@ -36,14 +39,30 @@ class ProcessPool(ProcessPoolExecutor):
     def __init__(self, workers: int = SIZE) -> None:
         context = multiprocessing.get_context("spawn")
         super().__init__(workers, mp_context=context, initializer=_end_with_parent)
+        self._given: set[Future[Any]] = set()
+        self._abandoned = False
+        threading.excepthook = self._abandon  # no other thread here lets anything through
 
     def submit(self, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Submit work; a worker that this starts leaves Ctrl-C to the server."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            return super().submit(*args, **kwargs)
+            future = super().submit(*args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._given.add(future)
+        future.add_done_callback(self._given.discard)
+        if self._abandoned:
+            raise BrokenProcessPool("the thread that handed out its work has died")
+        return future
+
+    def _abandon(self, args: threading.ExceptHookArgs) -> None:
+        """Have all work fail when the thread has died that would have said what came of it."""
+        self._abandoned = True
+        kill_processes()
+        for future in tuple(self._given):
+            with contextlib.suppress(InvalidStateError):  # done, or cancelled, at this moment
+                future.set_exception(BrokenProcessPool(str(args.exc_value)))
 
 
 def process_pool(workers: int = SIZE) -> Executor:

@@ -449,6 +449,26 @@ def test_processes_give_results_and_exceptions() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.aside
+def test_a_pool_of_processes_whose_own_thread_dies_is_replaced() -> None:
+    """It hands out the work, and says what came of it: without it nobody would be answered."""
+    program = (
+        "import multiprocessing.connection as connection, runpy, sys, threading; del sys.argv[0]\n"
+        "def wait(*args, really=connection.wait, times=iter(range(99))):\n"
+        "    ready = really(*args)\n"
+        "    if threading.current_thread() != threading.main_thread() and next(times) == 8:\n"
+        "        raise OSError(12, 'planted')\n"
+        "    return ready\n"
+        "connection.wait = wait\n"
+        "if __name__ == '__main__': runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    script = str(FOLDER / "prime_server.py")
+    with Server([sys.executable, "-c", program, script, "{port}", "--work", "processes"]) as server:
+        answers = {said(server, b"7\n") for _ in range(6)}
+        assert "Traceback" not in server.log()
+    assert answers == {b"prime\n", b"error: BrokenProcessPool\n"}
+
+
 # On asyncio
 
 

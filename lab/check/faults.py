@@ -39,6 +39,7 @@ from lab.harness.clients import (
 )
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import END, NOT_OURS, ROOT, Endpoint, Foreign, Server, ServerError
+from lab.harness.strace import Call
 from lab.harness.talks import at_once
 from lab.show.progress import progress
 
@@ -268,8 +269,19 @@ def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
         hits = [call for call in traced.calls() if call.hit]
         signalled = traced.signalled()
         wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
-    meant = any(fault_of(call) == case.fault for call in hits)
-    return wrong if meant or (case.what == SIGNAL and signalled) else None
+    if case.what == SIGNAL and signalled:
+        return wrong
+    return wrong if meant(case, hits) else None
+
+
+def meant(case: Case, hits: list[Call]) -> bool:
+    """Return whether it happened to such a call, and to none to which it cannot.
+
+    A call of that number may be something else in another thread: a write to a pipe, of which no
+    disk can be full.
+    """
+    found = [fault_of(call) for call in hits]
+    return case.fault in found and (case.lasting or None not in found)
 
 
 def traced_for(server: Server, case: Case) -> strace.Attached:
@@ -367,8 +379,8 @@ def attempt_start(server: Server, case: Case) -> str | None:
             log = own.log()
             own.__exit__()
         wrong = traceback_in(log) or wrong
-        hits = [call for call in noted() if call.hit and fault_of(call) == case.fault]
-    return wrong if hits else None
+        hits = [call for call in noted() if call.hit]
+    return wrong if meant(case, hits) else None
 
 
 def started(own: Foreign) -> str:
