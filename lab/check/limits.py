@@ -83,6 +83,12 @@ def declared(step: str, script: str = SERVER) -> dict[str, str]:
     return {check: steps[step] for check, steps in LIMITS.items() if step in steps}
 
 
+def down(step: str) -> str:
+    """Return what brings the step's `minimal.py` down as Markdown: a row for each check."""
+    rows = [[f"`{check}`", why] for check, why in MINIMAL[step].items()]
+    return markdown([["check", "what `minimal.py` does"], *rows], "---")
+
+
 def titles(checks: list[Check]) -> str:
     """Return a list of the checks as Markdown, rung by rung."""
     lines, rung = [], ""

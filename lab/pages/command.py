@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lab.bench import report
+from lab.broken import parts
 from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.harness.servers import ROOT, STEPS
@@ -39,11 +40,12 @@ DRAWN = {
 }
 """The timelines, and whom each shows; those of A3, B5 and E1 are drawn by the claims."""
 
-PAGES = (
-    ROOT / "README.md",
-    *sorted(ROOT.glob("docs/*.md")),
-    *(ROOT / step / "README.md" for step in STEPS),
-)
+LESSONS = sorted(ROOT.glob("step*/*.md"), key=lambda page: (page.parent, page.name != "README.md"))
+
+PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *LESSONS)
+
+WORDS = 1000
+"""The most that a lesson may say, not counting what is made, code and tables."""
 
 BLOCK = re.compile(r"(<!-- (?!end)(\w+) ?(.*?) -->\n)(.*?)<!-- end -->", re.DOTALL)
 
@@ -64,7 +66,10 @@ def claims(keys: str) -> str:
 
 
 MAKERS: dict[str, Callable[[str], str]] = {
-    "limits": lambda _: limits.table(MATRIX),
+    "limits": lambda _: limits.table([one for one in MATRIX if one.name in limits.LIMITS]),
+    "matrix": lambda _: limits.table(MATRIX),
+    "down": limits.down,
+    "parts": parts.table,
     "checks": lambda _: limits.titles([*CHECKS.values()]),
     "bench": lambda name: report.block(results(), name),
     "claims": claims,
@@ -88,6 +93,12 @@ def made(text: str, anew: bool = False) -> str:
         return f"{head}{now}\n<!-- end -->"
 
     return BLOCK.sub(replaced, text)
+
+
+def words(text: str) -> int:
+    """Return how many words of prose a page has."""
+    text = re.sub(r"```.*?```", "", BLOCK.sub("", text), flags=re.DOTALL)
+    return len(re.sub(r"^[|!].*", "", text, flags=re.MULTILINE).split())
 
 
 def unshown() -> Iterator[str]:
@@ -117,6 +128,9 @@ def run(args: argparse.Namespace) -> int:
             page.write_text(after)
             print(f"{page.relative_to(ROOT)} written")
     wrong += [f"no page shows {one}" for one in unshown()]
+    for page in LESSONS:
+        if (count := words(page.read_text())) > WORDS:
+            wrong.append(f"{page.relative_to(ROOT)} has {count:,} words, {WORDS:,} at most")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

@@ -47,11 +47,11 @@ def difference(parent: str, child: str) -> tuple[set[str], set[str], set[str]]:
 def code(argument: str) -> str:
     """Return what a file has under these names: `FILE NAME ...`, a NAME perhaps `Class.method`.
 
-    Raises KeyError if it has no such name.
+    Without a name it is the whole file. Raises KeyError if it has no such name.
     """
     file, *names = argument.split()
     text = (ROOT / file).read_text()
-    pieces = []
+    pieces = [] if names else [text.rstrip()]
     for name in names:
         owner, _, defined = name.rpartition(".")
         pieces.append(textwrap.dedent(definitions(text, owner)[defined]).rstrip())

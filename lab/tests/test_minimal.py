@@ -4,11 +4,13 @@ import select
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from lab.broken.parts import PARTS, Part, without
 from lab.check import limits
-from lab.check.rungs import MATRIX
+from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, verdicts
 from lab.harness import servers
 from lab.harness.servers import ROOT, STEPS, Server
@@ -41,6 +43,17 @@ def test_with_kqueue_it_is_the_same() -> None:
     script = ROOT / "step6_epoll_kqueue" / "minimal_kqueue.py"
     start = partial(Server, [sys.executable, *model, str(script), "{port}"], 2)
     as_declared("step6_epoll_kqueue", start, False)
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.what)
+def test_without_a_part_its_check_fails(part: Part, tmp_path: Path) -> None:
+    script = str(without(part, tmp_path / "copy"))
+    arguments = limits.ARGUMENTS.get(part.step, ())
+    start = partial(Server, [sys.executable, script, "{port}", *arguments], 2)
+    (verdict,) = verdicts([CHECKS[part.check]], start)
+    assert verdict.outcome == FAILED, verdict.seen
+    assert part.check not in limits.declared(part.step)
 
 
 def test_the_declared_names_exist() -> None:

@@ -92,12 +92,18 @@ def test_the_command_finds_what_is_stale(
     monkeypatch.setitem(pages.MAKERS, "checks", lambda _: "another list")
     monkeypatch.setattr(pages, "unshown", lambda: iter(()))
     args = argparse.Namespace(check=True, anew=False, pictures=False)
+    monkeypatch.setattr(pages, "LESSONS", [page])
+    monkeypatch.setattr(pages, "WORDS", 100)
     assert pages.run(args) == 1
-    assert "docs/check.md is not current" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "docs/check.md is not current" in said
+    assert re.search(r"docs/check.md has [\d,]+ words, 100 at most", said)
 
 
-def test_the_readme_shows_what_the_contract_asserts() -> None:
-    assert limits.table(MATRIX) in (ROOT / "README.md").read_text()
+def test_the_pages_show_what_the_contract_asserts() -> None:
+    assert limits.table(MATRIX) in (ROOT / "docs" / "check.md").read_text()
+    rows = limits.table([one for one in MATRIX if one.name in limits.LIMITS])
+    assert rows in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -183,7 +189,7 @@ def test_every_step_is_in_the_readme() -> None:
 
 def test_the_loop_on_the_page_of_step7() -> None:
     """Ticks stall while a callback blocks, and go on while the pool works."""
-    page = pages.BLOCK.sub("", (ROOT / STEPS[6] / "README.md").read_text())
+    page = pages.BLOCK.sub("", (ROOT / STEPS[6] / "pool.md").read_text())
     blocking, pooled = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     script = blocking + 'print("then")\n' + pooled + "loop.close()\n"
     done = subprocess.run(
