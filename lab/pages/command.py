@@ -47,7 +47,7 @@ PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *LESSONS)
 WORDS = 1000
 """The most that a lesson may say, not counting what is made, code and tables."""
 
-BLOCK = re.compile(r"(<!-- (?!end)(\w+) ?(.*?) -->\n)(.*?)<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (?!end)(\w+)(?: ([^\n]*))? -->\n)(.*?)<!-- end -->", re.DOTALL)
 
 
 def results() -> report.Results:
@@ -85,7 +85,7 @@ def made(text: str, anew: bool = False) -> str:
     """
 
     def replaced(match: re.Match[str]) -> str:
-        head, name, argument, before = match.groups()
+        head, name, argument, before = match.groups("")
         if name == "output":
             now = outputs.current(argument, before.rstrip("\n"), anew)
         else:
