@@ -122,12 +122,12 @@ WRONG = "a client got something else than it is owed"
 
 def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
     """Be one of the clients; return SERVED, CLOSED (or refused), or what is wrong."""
-    got, due = b"", b"".join(answer for _, answer in talk.clients[which])
+    got, piece, due = b"", b"", b"".join(answer for _, answer in talk.clients[which])
     try:
         with server.unconnected() as sock:
             for piece in pieces(server, sock, talk, which):
                 got += piece
-            if refused(talk, got):
+            if refused(talk, piece):
                 return CLOSED
             if end := sock.recv(1):
                 return f"a client got {shown(end)} too many"
