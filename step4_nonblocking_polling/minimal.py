@@ -20,7 +20,7 @@ clients: dict[socket.socket, Framing] = {}  # what is to be known of each in the
 while True:
     time.sleep(0.01)
     for ready in [listener, *clients]:
-        with contextlib.suppress(BlockingIOError):  # EAGAIN, "not now": it has nothing for us
+        with contextlib.suppress(BlockingIOError):  # EAGAIN: "not now"
             if ready is listener:
                 sock, address = listener.accept()
                 sock.setblocking(False)

@@ -473,6 +473,16 @@ def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -
         assert "Traceback" not in server.log()
 
 
+# Coroutines
+
+
+@pytest.mark.aside
+@contract.each(MATRIX, full=("costs", "many", "ending"))
+def test_coroutines_hold_what_callbacks_hold(check: Check) -> None:
+    command = [sys.executable, str(FOLDER / "coroutine_server.py"), "0"]
+    contract.as_declared(check, "step7_event_loop_threadpool", command, "coroutines")
+
+
 # On asyncio
 
 
