@@ -69,33 +69,37 @@ DIED = (
 
 @contextlib.contextmanager
 def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
-    """Start one more server of the kind; if anything fails because it ended, say so."""
+    """Start one more server of the kind; Failed if it ends by itself."""
     with server.another(limit=limit, taken=taken) as own:
         try:
             yield own
-        except (Failed, OSError):
+        except (Failed, OSError) as error:
             if end := own.ended(0.5):  # it may be about to
-                raise Failed(end, DIED) from None
+                seen = f"{error}; then {end}" if isinstance(error, Failed) else end
+                raise Failed(seen, DIED) from None
             raise
+        if not own.stopped and (end := own.ended(0.01)):
+            raise Failed(end, DIED)
 
 
 def judge(one: Check, server: Endpoint) -> Verdict:
     """Run a check against a server, and see whether that is still there afterwards."""
     start = time.monotonic()
-    outcome, advice = FAILED, one.advice
+    outcome, advice, then = FAILED, one.advice, ""
     try:
         outcome, seen = HELD, one.run(server)
     except NotMeasured as error:
         outcome, seen = NOT_MEASURED, str(error)
     except Failed as error:
         seen, advice = str(error), error.advice or advice
+        then = f"{seen}; then "
     except TimeoutError:
         seen = f"no answer for {server.patience:g} s"
     except (ServerError, OSError) as error:
         seen = str(getattr(error, "strerror", None) or error)
     # It may be about to end, most of all where it has failed.
     if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0.01)):
-        outcome, seen, advice = FAILED, end, DIED
+        outcome, seen, advice = FAILED, then + end, f"{advice} {DIED}" if then else DIED
     return Verdict(one, outcome, seen, time.monotonic() - start, advice)
 
 

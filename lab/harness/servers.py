@@ -66,7 +66,7 @@ class Endpoint:
     servers that are started here (`ours`).
     """
 
-    ours = False
+    ours = stopped = False
 
     def __init__(self, host: str, port: int, patience: float = 10.0) -> None:
         self.host = host
@@ -253,6 +253,7 @@ class Server(Endpoint):
 
     def stop(self) -> int:
         """Send SIGTERM, wait, and return the status; kill it if it does not end in time."""
+        self.stopped = True
         status = self.terminate(END)
         if status is None:
             self._signal(signal.SIGKILL)
@@ -307,6 +308,7 @@ class Foreign(Server):
 
     def stop(self) -> int:
         """Send SIGTERM, wait for a second, kill what is left, and return the status."""
+        self.stopped = True
         self.terminate(1)
         self._signal(signal.SIGKILL)
         return self.process.wait()
