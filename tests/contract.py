@@ -158,8 +158,8 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS
         seen += f"; lab/check/limits.py says: {limits.declared(step)[check.name]}"
-    if (words := last_error(log)) and words not in seen:
-        seen += f"; and it logged\n{words}"
+    if re.search(r"(Error|Exception)\b", verdict.words) and verdict.words not in seen:
+        seen += f"; and it logged\n{verdict.words}"
     alone = f"python -m lab check {step} --only {check.name}"
     raise Broken(
         Finding(
@@ -173,11 +173,3 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
             rank=list(CHECKS).index(check.name),
         )
     )
-
-
-def last_error(log: str) -> str:
-    """Return the end of the last traceback in a log, or the last line that names an exception."""
-    _, found, rest = log.rpartition("Traceback (most recent call last):\n")
-    if found and (match := re.match(r"((?: .*\n)+)(\S.*)", rest)):
-        return "\n".join([*match[1].splitlines()[-4:], match[2]])
-    return "".join(re.findall(r"^.*\w(?:Error|Exception)\b.*: .*$", log, re.MULTILINE)[-1:])

@@ -33,6 +33,12 @@ class SpinsWithoutDescriptors(Right):
         await asyncio.sleep(0)
 
 
+class FloodsWithoutDescriptors(Right):
+    async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
+        os.write(2, b"no descriptors\n" * 1000)
+        await asyncio.sleep(0.1)
+
+
 class SendsAwayWithoutDescriptors(Right):
     """It keeps a descriptor in reserve, to accept whom it cannot serve, and close."""
 

@@ -21,6 +21,12 @@ from lab.harness.servers import Endpoint
 MANY = 1000
 """Clients that say nothing."""
 
+LOOK = 1.5
+"""Seconds to look at it meanwhile: longer than the pauses that some make, a second in asyncio."""
+
+FLOOD = 32
+"""KiB of log in a second that are too many."""
+
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""
 
@@ -88,8 +94,11 @@ def no_descriptors(server: Endpoint) -> str:
             served += greetings(ready)
             waiting.difference_update(ready)
         must(bool(served), "nobody is served")
-        first, share = len(served), busy(own, 0.5)
+        first, before = len(served), len(own.log())
+        share = busy(own, LOOK)
         must(share < SPINS, f"it uses {share:.0%} of a core while it has no descriptors")
+        logged = (len(own.log()) - before) / LOOK / 1024
+        must(logged < FLOOD, f"it logs {logged:,.0f} KiB a second while it has no descriptors")
         served[0].sendall(b"^a$")
         expect(served[0], b"b", b"^a$")
         served.pop().close()  # that makes room for one; the others leave when it has come

@@ -47,6 +47,9 @@ class Report:
         first, *more = verdict.seen.splitlines() or [""]
         written = [f"{word:9} {verdict.check.name:17} {first}", *(INDENT + line for line in more)]
         if not self.expected(verdict):
+            if verdict.words and "its last words" not in verdict.seen:
+                said = ("it logged:", *verdict.words.splitlines())
+                written += [INDENT + line for line in said]
             written += advice(verdict)
         elif verdict.outcome == FAILED:
             written.append(f"{INDENT}declared: {self.why(verdict)}")
@@ -96,6 +99,7 @@ def write_json(path: Path, reports: list[Report]) -> None:
                     "outcome": verdict.outcome,
                     "seen": verdict.seen,
                     "advice": verdict.advice if verdict.outcome == FAILED else "",
+                    "words": verdict.words,
                     "seconds": round(verdict.seconds, 3),
                     "declared": report.why(verdict),
                     "expected": report.expected(verdict),

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def check(read: str, *, alone: bool = False, asked_for: bool = False) -> Callabl
 class Verdict:
     """What came of a check: HELD, FAILED or NOT_MEASURED, what was seen, and the seconds.
 
-    `advice` is what to do about a failure.
+    `advice` is what to do about a failure, and `words` what the server logged meanwhile, the end.
     """
 
     check: Check
@@ -59,6 +60,7 @@ class Verdict:
     seen: str
     seconds: float = 0.0
     advice: str = ""
+    words: str = ""
 
 
 DIED = (
@@ -84,7 +86,7 @@ def fresh(server: Endpoint, limit: int = 0, taken: int = 0) -> Iterator[Server]:
 
 def judge(one: Check, server: Endpoint) -> Verdict:
     """Run a check against a server, and see whether that is still there afterwards."""
-    start = time.monotonic()
+    start, before = time.monotonic(), len(server.log())
     outcome, advice, then = FAILED, one.advice, ""
     try:
         outcome, seen = HELD, one.run(server)
@@ -100,7 +102,16 @@ def judge(one: Check, server: Endpoint) -> Verdict:
     # It may be about to end, most of all where it has failed.
     if not one.alone and (end := server.ended(0.5 if outcome == FAILED else 0.01)):
         outcome, seen, advice = FAILED, then + end, f"{advice} {DIED}" if then else DIED
-    return Verdict(one, outcome, seen, time.monotonic() - start, advice)
+    words = last_words(server.log()[before:]) if outcome == FAILED else ""
+    return Verdict(one, outcome, seen, time.monotonic() - start, advice, words)
+
+
+def last_words(log: str) -> str:
+    """Return the end of the last traceback in a log, or else its last lines that are not blank."""
+    _, found, rest = log.rpartition("Traceback (most recent call last):\n")
+    if found and (match := re.match(r"((?: .*\n)+)(\S.*)", rest)):
+        return "\n".join([*match[1].splitlines()[-4:], match[2]])
+    return "\n".join([line for line in log.splitlines() if line.strip()][-3:])
 
 
 def verdicts(

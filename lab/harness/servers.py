@@ -108,6 +108,10 @@ class Endpoint:
         """Say how it ended; "" if it still runs after `wait` seconds."""
         return ""
 
+    def log(self) -> str:
+        """Return what it has logged so far, where that can be known."""
+        return ""
+
     def wait_until_ready(self) -> None:
         """Look whether anybody is there, and at which address of the host."""
         try:

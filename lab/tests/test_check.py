@@ -52,7 +52,8 @@ def command(*words: str) -> str:
 
 
 OUTSIDERS = {
-    "asyncio_streams": set[str](),
+    # Its server pauses for a second, then asks a thousand times at once, and logs each.
+    "asyncio_streams": {"no_descriptors"},
     # Threads cost memory; and its loop asks the listening socket again at once.
     "socketserver_threads": {"idle_memory", "no_descriptors"},
 }
@@ -163,6 +164,15 @@ def test_a_server_that_never_answers() -> None:
     assert done.returncode == 1
     assert "\nFAILED    ack               got nothing in 0.3 s, owed '*'\n" in done.stdout
     assert f"\nskipped   the other {len(MATRIX) - 1} " in done.stdout
+
+
+def test_what_a_server_logs_is_shown_with_its_failure() -> None:
+    program = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+        "c = s.accept()[0]; print('Oh dear\\n\\n', file=sys.stderr); c.recv(9); s.accept()"
+    )
+    done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
+    assert "owed '*'\n          it logged:\n          Oh dear\n" in done.stdout
 
 
 def test_a_server_that_dies_is_named_with_its_last_words() -> None:

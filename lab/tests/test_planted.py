@@ -66,6 +66,7 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "at_most_five_hundred": ("thousand_idle", set()),
     "at_most_a_thousand": ("high_descriptor", set()),
     "spins_without_descriptors": ("no_descriptors", set()),
+    "floods_without_descriptors": ("no_descriptors", set()),
     "sends_away_without_descriptors": ("no_descriptors", set()),
     "dies_without_descriptors": ("no_descriptors", set()),
     "ignores_sigterm": ("ends", set()),
