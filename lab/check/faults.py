@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
 from lab.check.suite import Check, check
@@ -448,15 +448,25 @@ def search(
     return seen
 
 
-def search_calls(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
-    """Try what can fail while a server serves: all, or what the seed draws."""
+@check("step6_epoll_kqueue", alone=True, asked_for=True)
+def calls_fail(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
+    """Whichever system call fails while it serves, only the client concerned may suffer.
+
+    Something raises outside of what guards a client, or is not caught there. So an error of one
+    client ends the server, leaves a client hanging, or leaves a descriptor open.
+    """
     strace.want()
     unharmed, calls = watch(server)
     return search(cases(calls), partial(attempt, server, unharmed), full, seed)
 
 
-def search_start(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
-    """Try what can fail while a server starts: all, or what the seed draws."""
+@check("step6_epoll_kqueue", alone=True, asked_for=True)
+def start_fails(server: Endpoint, full: bool = False, seed: int | None = None) -> str:
+    """Whichever system call fails while it starts, it serves, or ends with a line and status 1.
+
+    Something is called outside of what turns an error into a line. Who has too few descriptors, or
+    a port that is in use, can do nothing with a traceback.
+    """
     strace.want()
     if not isinstance(server, Server):
         raise NotMeasured(NOT_OURS)
@@ -468,27 +478,7 @@ def search_start(server: Endpoint, full: bool = False, seed: int | None = None) 
     return search(found, partial(attempt_start, server), full, seed)
 
 
-@check("step6_epoll_kqueue", alone=True, asked_for=True)
-def calls_fail(server: Endpoint) -> str:
-    """Whichever system call fails while it serves, only the client concerned may suffer.
-
-    Something raises outside of what guards a client, or is not caught there. So an error of one
-    client ends the server, leaves a client hanging, or leaves a descriptor open.
-    """
-    return search_calls(server)
-
-
-@check("step6_epoll_kqueue", alone=True, asked_for=True)
-def start_fails(server: Endpoint) -> str:
-    """Whichever system call fails while it starts, it serves, or ends with a line and status 1.
-
-    Something is called outside of what turns an error into a line. Who has too few descriptors, or
-    a port that is in use, can do nothing with a traceback.
-    """
-    return search_start(server)
-
-
 def asked(one: Check, full: bool, seed: int | None) -> Check:
     """Return a check of this rung that tries every case, or those that the seed draws."""
-    run = search_calls if one is calls_fail else search_start
+    run: Any = one.run
     return replace(one, run=partial(run, full=full, seed=seed))

@@ -216,7 +216,9 @@ class Server(Endpoint):
         return " ".join(self.command).replace("{port}", str(self.port))
 
     def log(self) -> str:
-        """Return what the server has logged so far."""
+        """Return what the server has logged so far; nothing after the block."""
+        if self._log.closed:
+            return ""
         return os.pread(self._log.fileno(), 1 << 24, 0).decode(errors="replace")
 
     def last(self) -> str:

@@ -1,7 +1,6 @@
 """What pages show of the source: a function or class by its name, and what an edge changes."""
 
 import ast
-import textwrap
 
 from lab.harness.servers import ROOT, STEPS
 
@@ -52,10 +51,16 @@ def code(argument: str) -> str:
     file, *names = argument.split()
     text = (ROOT / file).read_text()
     pieces = [] if names else [text.rstrip()]
+    last = ""
     for name in names:
         owner, _, defined = name.rpartition(".")
-        pieces.append(textwrap.dedent(definitions(text, owner)[defined]).rstrip())
-    return "```python\n" + "\n\n\n".join(pieces) + "\n```"
+        if pieces:
+            pieces.append("\n" if owner and owner == last else "\n\n")
+        if owner and owner != last:
+            pieces.append(f"class {owner}:\n    ...\n\n")
+        pieces.append(definitions(text, owner)[defined])
+        last = owner
+    return "```python\n" + "".join(pieces).rstrip() + "\n```"
 
 
 def edge(step: str) -> str:

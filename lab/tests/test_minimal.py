@@ -33,7 +33,7 @@ def as_declared(step: str, start: Callable[[], Server], times: bool) -> None:
 def test_what_brings_it_down_is_declared(step: str, times: bool) -> None:
     if step == "step6_epoll_kqueue" and not hasattr(select, "epoll"):
         pytest.skip("no epoll here")
-    as_declared(step, partial(servers.start, step, patience=2, script=MINIMAL), times)
+    as_declared(step, partial(servers.start, step, patience=5, script=MINIMAL), times)
 
 
 @pytest.mark.aside

@@ -165,7 +165,7 @@ def test_the_command_runs(command: str) -> None:
         assert done([name, script, *words]) in (0, 1)
     elif script == "simple_client.py":
         with servers.start(STEPS[5], "--quiet") as server:
-            words = [str(server.port) if word == "8080" else word for word in words]
+            words = [str(server.port) if word[:2] == "80" else word for word in words]
             assert done([sys.executable, script, *words, "--pace", "0.02"]) == 0
     elif script.endswith("timer_demo.py"):
         assert done([sys.executable, script, *words, "--period", "0.01"]) == 0

@@ -89,7 +89,7 @@ def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
     file.write_text(broken)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "-k", "step5_select and (late_reader or cuts or ack)"],
+        [*command, "--full", "-k", "step5_select and (late_reader or cuts or ack)"],
         cwd=copy,
         capture_output=True,
         text=True,
