@@ -98,6 +98,8 @@ def run(
         try:
             serve(listener, *made)
             return
+        except ConnectionAbortedError:
+            pass  # a client left while it waited to be accepted
         except Exception as error:
             log.error("cannot go on: %s; trying again until it works", reason(error))
             time.sleep(RETRY)

@@ -245,7 +245,7 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
         leave(socks)
 
 
-def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.3) -> int:
+def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:
     """Send until nothing has moved for `quiet` seconds; return how much was taken."""
     patience, sent = sock.gettimeout(), 0
     sock.setblocking(False)

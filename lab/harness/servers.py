@@ -41,7 +41,7 @@ class Connection(socket.socket):
         leave([self])
 
 
-def leave(socks: Iterable[socket.socket], seconds: float = 1) -> None:
+def leave(socks: Iterable[socket.socket], seconds: float = 0.3) -> None:
     """Close these: send no more, read to the end for so long in all, and only then close.
 
     A socket that is closed with something unread, or to which more is sent, resets.
