@@ -344,7 +344,6 @@ def test_step3_once_ends_when_the_first_client_has_left() -> None:
 def test_step4_folds_rounds_that_repeat() -> None:
     lines = log_of("step4_nonblocking_polling", "--interval", "0.01", until="disconnected")
     rounds = [line for line in lines if line.startswith(("round:", "..."))]
-    assert "round: 1 asked, 1 EAGAIN, 0 had something" in rounds
     assert "round: 2 asked, 1 EAGAIN, 1 had something" in rounds
     assert any(line.endswith(" more like that") for line in rounds)
     assert len(rounds) < 15

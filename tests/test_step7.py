@@ -513,7 +513,7 @@ def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
     command = [sys.executable, "-c", program, script, "{port}", "--style", "protocol"]
     with Server(command, 5) as server, server.connect() as sock:
         with contextlib.suppress(ConnectionResetError):
-            clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB))
+            clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB), 0.5)
             while sock.recv(clients.MiB):
                 pass
         assert "planted" in server.log()
