@@ -71,8 +71,9 @@ def process_pool(workers: int = SIZE) -> Executor:
     # multiprocessing, which removes them; this keeps it from warning of that.
     sys.warnoptions.append("ignore:resource_tracker")
     pool = ProcessPool(workers)
-    for _ in range(workers):
-        pool.submit(int)  # so that all start now: to start one holds the loop up
+    with contextlib.suppress(Exception):  # if they cannot, the first job will say so
+        for _ in range(workers):
+            pool.submit(int)  # so that all start now: to start one holds the loop up
     return pool
 
 
