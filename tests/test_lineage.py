@@ -6,6 +6,7 @@ functions and classes are the same to the byte.
 
 import ast
 import difflib
+import re
 import statistics
 import sys
 from collections.abc import Set
@@ -131,6 +132,43 @@ def test_step3_is_step1_again() -> None:
     before, after = (source(step).splitlines() for step in (STEPS[0], STEPS[2]))
     changed = [line for line in difflib.ndiff(before, after) if line[0] in "-+"]
     assert len(changed) <= 45
+
+
+MINIMAL = {
+    "step2_thread_per_client": 20,
+    "step3_blocking": 20,
+    "step4_nonblocking_polling": 30,
+    "step5_select": 20,
+    "step6_epoll_kqueue": 20,
+    "step7_event_loop_threadpool": 40,
+}
+"""How many lines an idea may differ in, at most, from the one it grew from; not counting how deep
+they are indented."""
+
+
+@pytest.mark.parametrize("step", MINIMAL)
+def test_an_idea_is_a_handful_of_lines_from_the_last(step: str) -> None:
+    before, after = (
+        [line.strip() for line in source(f"{one}/minimal").splitlines()]
+        for one in (PARENTS[step], step)
+    )
+    changed = [line for line in difflib.ndiff(before, after) if line[0] in "-+"]
+    assert len(changed) <= MINIMAL[step]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("step*/minimal*.py")), ids=lambda one: one.parent.name
+)
+def test_an_idea_is_short(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 35
+    assert not [line for line in lines if re.match(r"\s*(try|class)\b", line)]
+
+
+def test_kqueue_is_epoll_with_other_names() -> None:
+    epoll, kqueue = (source(f"step6_epoll_kqueue/{one}") for one in ("minimal", "minimal_kqueue"))
+    pairs = zip(epoll.splitlines()[1:], kqueue.splitlines()[1:], strict=True)
+    assert all(one == other for one, other in pairs if "epoll" not in one and "fd" not in one)
 
 
 def test_the_coroutine_holds_the_conversation_of_step1() -> None:
