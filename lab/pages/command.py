@@ -45,7 +45,7 @@ LESSONS = sorted(ROOT.glob("step*/*.md"), key=lambda page: (page.parent, page.na
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *LESSONS)
 
 WORDS = 1000
-"""The most that a lesson may say, not counting what is made, code and tables."""
+"""The most that a lesson may say, not counting code, tables and pictures."""
 
 BLOCK = re.compile(r"(<!-- (?!end)(\w+)(?: ([^\n]*))? -->\n)(.*?)<!-- end -->", re.DOTALL)
 
@@ -97,7 +97,7 @@ def made(text: str, anew: bool = False) -> str:
 
 def words(text: str) -> int:
     """Return how many words of prose a page has."""
-    text = re.sub(r"```.*?```", "", BLOCK.sub("", text), flags=re.DOTALL)
+    text = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
     return len(re.sub(r"^[|!].*", "", text, flags=re.MULTILINE).split())
 
 
