@@ -16,7 +16,7 @@ from lab.harness.servers import Endpoint, leave
 # it was asked to be, and a server that serves one client at a time fills it.
 BURST = 300 if sys.platform == "linux" else 100
 
-SLOWER = 60
+SLOWER = 40
 """How many times as long as a bare echo an answer may take: a server in Python takes some 5
 times as long, one that waits for a delayed ACK or looks only now and then 250 and more."""
 
@@ -59,7 +59,7 @@ def answer_time(sock: socket.socket) -> float:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     taken = []
     for _ in range(15):
-        time.sleep(0.005)
+        time.sleep(0.002)
         start = time.perf_counter()
         sock.sendall(b"ab")
         must(len(exactly(sock, 2)) == 2, "a question is not answered")

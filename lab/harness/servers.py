@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -99,6 +99,11 @@ class Endpoint:
     def descriptors(self) -> int:
         """Return how many descriptors it and its children have open."""
         return sum(map(processes.descriptors, self.tree()))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have it stand still during the block (SIGSTOP), if it was started here."""
+        yield
 
     def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
         """Return one more of the kind, not started yet; see `Server` for the arguments."""
@@ -240,6 +245,19 @@ class Server(Endpoint):
     def tree(self, zombies: bool = False) -> list[int]:
         """Return the process, those it has started, and so on; see `processes.tree`."""
         return processes.tree(self.pid, zombies)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have it, and all that it has started, stand still during the block."""
+        still = self.tree()
+        try:
+            for pid in still:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in still:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def terminate(self, seconds: int) -> int | None:
         """Send SIGTERM and wait; return the status, None if it is still there after so long.
