@@ -1,6 +1,7 @@
 """Running servers and clients under observation."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -15,21 +16,19 @@ from lab.observe import record
 from lab.observe.record import CLIENT, SERVER, Recording
 from lab.show.arguments import Wrong
 
-INSIDE = str(ROOT / "lab/observe/inside.py")
+INSIDE = str(ROOT / "lab/observe/inside")
+
+UNOBSERVED = (
+    "cannot be observed: it starts no Python, or one that minds no PYTHONPATH (python -I, -E, -S)"
+)
 
 CLIENT_SCRIPT = str(ROOT / "simple_client.py")
 
 
 def observed(command: Sequence[str], file: Path) -> list[str]:
-    """Return the command that does the same, and is recorded in `file`.
-
-    Raises Wrong unless it is `python SCRIPT ...` or `python -m MODULE ...`.
-    """
-    python, *words = command or [""]
-    known = bool(words) and (words[0] == "-m" or not words[0].startswith("-"))
-    if "python" not in Path(python).name or not known:
-        raise Wrong(f"only `python SCRIPT` or `python -m MODULE`, not `{' '.join(command)}`")
-    return [python, INSIDE, str(file), *words]
+    """Return the command that does the same; the first Python in it is recorded in `file`."""
+    path = os.pathsep.join(filter(None, [INSIDE, os.environ.get("PYTHONPATH")]))
+    return ["env", f"PYTHONPATH={path}", f"LAB_RECORD={file}", *command]
 
 
 @dataclass
@@ -52,11 +51,12 @@ def watched(command: Sequence[str]) -> Iterator[Session]:
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, SERVER)
-        file.touch()  # empty it stays if the server is killed
         kind = Foreign if any("{port}" in word for word in command) else Server
         server = kind(observed(command, file))
         server.command = command  # the name by which to speak of it
         with server:
+            if not file.exists():
+                raise Wrong(f"`{server.name}` {UNOBSERVED}")
             yield Session(server, {SERVER: file})
 
 

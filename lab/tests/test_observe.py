@@ -2,6 +2,7 @@
 
 import json
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -109,8 +110,10 @@ def test_others_do_otherwise() -> None:
     """A server on poll(2)."""
     command = [sys.executable, "-m", "lab.bench.peers", "poll", "0"]
     recording = run.conversation(command, pace=0.1)
-    assert len(recording.of(SERVER, "poll.register")) == 4
-    assert any(event.ready for event in recording.of(SERVER, "poll.poll"))
+    waits = recording.of(SERVER, "poll.poll")
+    assert any(event.ready for event in waits)
+    assert max(event.handed or 0 for event in waits) == 4
+    assert recording.of(SERVER, "poll.register") == []  # which is not a system call
     assert recording.of(SERVER, "epoll.register") == []
 
 
@@ -175,9 +178,9 @@ def test_calls_in_vain_are_folded() -> None:
             time.sleep(0.3)
             session.server.stop()
         recording = session.recording()
-    folded = max(recording.of(SERVER, "recv"), key=lambda event: event.count)
-    assert folded.count == 30
-    assert (folded.error, folded.client) == ("EAGAIN", None)
+    folded = [event for event in recording.of(SERVER, "recv") if event.count > 1]
+    assert statistics.mode(event.count for event in folded) == 30
+    assert {(event.error, event.client) for event in folded} == {("EAGAIN", None)}
     calls = sum(event.count for event in recording.of(SERVER))
     assert len(recording.of(SERVER)) < calls / 3
 
@@ -261,10 +264,14 @@ def test_a_server_that_has_to_be_killed_is_told_of() -> None:
     assert "its record is lost" in recording.problems[-1]
 
 
-def test_what_is_not_python_is_refused(tmp_path: Path) -> None:
-    for command in (["ls"], ["python"], ["python", "-c", "pass"], ["node", "server.js"]):
-        with pytest.raises(Wrong):
-            run.observed(command, tmp_path)
+@pytest.mark.parametrize("option", ["-E", "-I", "-S"])
+def test_what_cannot_be_observed_is_told_of(option: str) -> None:
+    command = [sys.executable, option]
+    with (
+        pytest.raises(Wrong, match="cannot be observed"),
+        run.watched([*command, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]),
+    ):
+        pass
 
 
 def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path) -> None:
@@ -275,7 +282,7 @@ def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path
         run.watched([sys.executable, str(script)]),
     ):
         pass
-    assert "inside.py" not in str(failure.value)
+    assert "LAB_RECORD" not in str(failure.value)
 
 
 # What is made of it

@@ -1,0 +1,631 @@
+"""Record the calls of a Python program in which it can wait. The program is run unmodified.
+
+Python imports this when it starts, before it comes to the program, if this folder is the first in
+PYTHONPATH (see the module `site`); the program then finds everything as it is without us.
+What it is about to import is replaced: sockets, `select` and its kin, `time.sleep`, threads, and
+the steps of asyncio's tasks. Each call is made as it would be, and becomes a line of JSON in the
+file that LAB_RECORD names; that is made at once, and filled when the program ends, be it by
+`os._exit` or by SIGTERM. What is in a line is in docs/observe.md; only that here times are
+seconds of CLOCK_MONOTONIC, which all processes of a machine share. The last one has `cost`: the
+seconds that all this took. Nothing here imports the rest of the lab.
+"""
+
+import atexit
+import contextlib
+import errno
+import functools
+import importlib.machinery
+import importlib.util
+import itertools
+import json
+import os
+import select
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120, few modules are to be loaded here
+FOLDER = os.path.dirname(__file__)  # noqa: PTH120
+ROOT = os.path.realpath(FOLDER + "/../../..")
+
+ASLEEP = 1e-4
+"""Seconds from which a thread is said to have slept in a call; below it is the call's own work."""
+
+UNSEEN = ("eventlet", "gevent", "uvloop")
+"""Packages that make their calls in other ways than those that are replaced here."""
+
+Event = dict[str, Any]
+
+
+class Recorder:
+    """What has been recorded, and what is under way. Every recorded call begins and ends here."""
+
+    def __init__(self) -> None:
+        self.file = ""
+        self.here = threading.local()
+        self.numbers = itertools.count()
+        self.under_way: dict[int, Event] = {}  # by the identity of the event
+        self.ended: list[Event] = []
+        self.rounds: dict[int, dict[Any, Event]] = {}  # by thread: what came to nothing of late
+        self.cost = 0.0
+
+    def thread(self) -> int:
+        """Return this thread's number. The system's own are used again when a thread ends."""
+        if not hasattr(self.here, "number"):
+            self.here.number = next(self.numbers)
+        number: int = self.here.number
+        return number
+
+    def call(self, call: str, /, **known: Any) -> "Call":
+        """Record the call that is made in the block; what is seen of its result is added there.
+
+        A call that is made by another one is part of that, and not recorded.
+        """
+        return Call(call, known)
+
+    def begin(self, call: str, /, **known: Any) -> Event:
+        """Begin with an event of this thread: it is under way until its `end`."""
+        event = {"call": call, "thread": self.thread(), **known, "count": 1}
+        event["cpu"] = [time.thread_time(), None]
+        event["start"] = time.monotonic()
+        self.under_way[id(event)] = event  # last, for a signal may come at any moment
+        return event
+
+    def end(self, event: Event) -> None:
+        """Keep an event that has ended, or fold it into one that came to nothing as well.
+
+        A server that spins makes the same round of calls again and again. A call that moves
+        nothing, and in which nobody sleeps, is one with the last that was made at the same place,
+        if nothing else has come of any call since.
+        """
+        event["end"] = time.monotonic()
+        event["cpu"][1] = time.thread_time()
+        self.under_way.pop(id(event), None)
+        again = self.rounds.setdefault(event["thread"], {})
+        if event.get("error") != "EAGAIN" and (event.get("result") or slept(event) > ASLEEP):
+            again.clear()
+            self.ended.append(event)
+            return
+        same = [event.get(key) for key in ("call", "error", "file", "line", "task")]
+        same += [event.get("error") == "EAGAIN" or event.get("fd")]
+        before = again.setdefault(tuple(same), event)
+        if before is event:
+            self.ended.append(event)
+            return
+        before["count"] += 1
+        before["end"] = event["end"]
+        before["cpu"][1] = event["cpu"][1]
+        if before.get("fd") != event.get("fd"):
+            before.update(fd=None, peer=None)  # several
+
+    def finish(self) -> None:
+        """Write what has ended, and what is under way and will never end; then no more."""
+        if not self.file:
+            return
+        unended = [{**event, "end": None} for event in list(self.under_way.values())]
+        last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
+        last |= {"end": last["start"], "cost": self.cost, "cpu": [time.process_time()] * 2}
+        last["unseen"] = [name for name in UNSEEN if name in sys.modules]
+        lines = [json.dumps(event) + "\n" for event in (*self.ended, *unended, last)]
+        with open(self.file, "w") as file:  # noqa: PTH123
+            file.writelines(lines)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Record nothing any more: this is the end, or a forked child."""
+        self.file = ""
+        self.ended.clear()
+        self.under_way.clear()
+
+
+recorder = Recorder()
+
+
+class Call:
+    """A call that is made in the block of a `with`, and recorded.
+
+    `leaf` is whether calls that are made by it are part of it. No traceback shows where the block
+    is: that the error is raised again from `__exit__` adds nothing to it.
+    """
+
+    leaf = True
+
+    def __init__(self, call: str, known: Event) -> None:
+        self.call = call
+        self.known = known
+        self.event: Event | None = None
+
+    def __enter__(self) -> Event:
+        here, before = recorder.here, time.monotonic()
+        if not recorder.file or getattr(here, "inside", False):
+            return {}
+        known = self.known | (where(sys._getframe()) if self.leaf else {})
+        self.event = recorder.begin(self.call, **known)
+        recorder.cost += self.event["start"] - before
+        here.inside = self.leaf
+        return self.event
+
+    def __exit__(
+        self, _: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error and traceback:
+            error.__traceback__ = traceback.tb_next
+        if not self.event:
+            return
+        recorder.here.inside = False
+        if error:
+            self.event["error"] = name_of(error)
+        recorder.end(self.event)
+        recorder.cost += time.monotonic() - self.event["end"]
+
+
+class Life(Call):
+    """What lasts while calls are made in it: a thread's."""
+
+    leaf = False
+
+
+def slept(event: Event) -> float:
+    """Return the seconds of an event in which its thread did not run."""
+    began, ended = event["cpu"]
+    return float(event["end"] - event["start"] - (ended - began))
+
+
+def name_of(error: BaseException) -> str:
+    """Return the name of an error's number, or what else it is called."""
+    name = type(error).__name__
+    if name in ("SSLWantReadError", "SSLWantWriteError"):
+        return "EAGAIN"
+    code = 0 if name.startswith("SSL") else getattr(error, "errno", None)
+    return errno.errorcode.get(code or 0, name)
+
+
+def where(frame: FrameType | None) -> Event:
+    """Return where in the program's own code a call is made: the innermost line of it."""
+    while frame and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return place(frame) if frame else {}
+
+
+def place(frame: FrameType) -> Event:
+    """Return the line of a frame."""
+    code = frame.f_code
+    return {"file": shown(code.co_filename), "line": frame.f_lineno, "function": code.co_qualname}
+
+
+@functools.cache
+def is_library(file: str) -> bool:
+    """Return whether a file belongs to Python, to a package, or to the observer."""
+    inside = file.startswith(("<", LIBRARY, FOLDER))
+    return inside or "site-packages" in file or "dist-packages" in file
+
+
+@functools.cache
+def shown(file: str) -> str:
+    """Return a file's name: within this repository, or without its folder."""
+    file = os.path.realpath(file)
+    return file.removeprefix(ROOT + "/") if file.startswith(ROOT + "/") else file.split("/")[-1]
+
+
+def address(of: Any) -> str | None:
+    """Write a socket's address as HOST:PORT; None if it is not of the Internet."""
+    if not isinstance(of, tuple) or len(of) < 2:
+        return None
+    return f"[{of[0]}]:{of[1]}" if ":" in str(of[0]) else f"{of[0]}:{of[1]}"
+
+
+def descriptor(of: Any) -> int:
+    """Return the descriptor of a socket, or of a descriptor."""
+    return of if isinstance(of, int) else int(of.fileno())
+
+
+# Sockets
+
+
+class Known(weakref.ref["ObservedSocket"]):
+    """What is known of an open socket; the socket itself is as without us.
+
+    If nobody closes it before it is collected, that is a `close` too.
+    """
+
+    fd: int
+    peer: str | None = None
+    local: str | None = None
+
+    def __new__(cls, sock: "ObservedSocket") -> "Known":
+        """Refer to a socket."""
+        known = super().__new__(cls, sock, collected)
+        known.fd = sock.fileno()
+        return known
+
+
+sockets: dict[int, Known] = {}
+"""By descriptor."""
+
+
+def collected(known: Known) -> None:
+    """Record that a socket has been closed by the collector."""
+    if sockets.get(known.fd) is known:
+        del sockets[known.fd]
+        if recorder.file:  # be it in the middle of another call
+            at = where(sys._getframe())
+            recorder.end(recorder.begin("close", fd=known.fd, peer=known.peer, **at))
+
+
+class ObservedSocket(socket.socket):
+    """A socket whose calls are recorded."""
+
+    __slots__ = ()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        known = sockets[self.fileno()] = Known(self)
+        with contextlib.suppress(OSError):
+            known.peer = address(self.getpeername())
+
+    def __init_subclass__(cls) -> None:
+        """Record what TLS makes of the calls."""
+        if cls.__module__ == "ssl":
+            observe(cls, (*MOVES, "read", "write", "do_handshake", "unwrap"))
+
+    def called(self, name: str) -> Call:
+        """Record the call on this socket that is made in the block."""
+        fd = self.fileno()
+        known = sockets.get(fd)
+        return Call(name, {"fd": fd, "peer": known and known.peer, "local": known and known.local})
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept, and know from now on who the new socket's peer is."""
+        with self.called("accept") as event:
+            sock, came_from = super().accept()
+            event |= {"result": sock.fileno(), "peer": address(came_from)}
+            sockets[sock.fileno()].peer = address(came_from)
+        return sock, came_from
+
+    def connect(self, to: Any) -> None:
+        """Connect, and know from now on whence and whither."""
+        known = sockets[self.fileno()]
+        known.peer = address(to)
+        with self.called("connect") as event:
+            try:
+                super().connect(to)
+            finally:
+                with contextlib.suppress(OSError):
+                    event["local"] = known.local = address(self.getsockname())
+
+    def detach(self) -> int:
+        """Give the descriptor away: to another socket, or to somebody of whom nothing is known."""
+        fd = super().detach()
+        if fd in sockets and sockets[fd]() is self:
+            del sockets[fd]
+        return fd
+
+    def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
+        fd = self.fileno()
+        if fd < 0:
+            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
+        with self.called("close"):
+            sockets.pop(fd, None)
+            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
+
+
+MOVES = ("recv", "recv_into", "send", "sendall", "sendmsg", "sendfile")
+
+
+def observe(kind: type[socket.socket], names: tuple[str, ...]) -> None:
+    """Have these methods of a kind of socket recorded."""
+    for name in names:
+        setattr(kind, name, observed_method(name, getattr(kind, name)))
+
+
+def observed_method(name: str, real: Any) -> Any:
+    """Return a method that makes the call `name` of a socket and records it."""
+
+    @functools.wraps(real, assigned=("__name__", "__doc__"))
+    def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
+        with self.called(name) as event:
+            result = real(self, *args, **options)
+            moved = args[0] if name == "sendall" else result
+            if isinstance(moved, int):
+                event["result"] = moved
+            elif moved is not None:
+                event["result"] = memoryview(moved).nbytes
+        return result
+
+    return method
+
+
+def replace_sockets() -> None:
+    """Replace `socket.socket`, which the library looks up by this name also for its own use."""
+    observe(ObservedSocket, ("bind", "listen", "setblocking", "settimeout", "shutdown", *MOVES))
+    ObservedSocket.__name__ = ObservedSocket.__qualname__ = "socket"
+    ObservedSocket.__module__ = "socket"
+    socket.socket = ObservedSocket  # type: ignore[misc]
+    socket.SocketType = ObservedSocket
+
+
+# Waiting for several
+
+READ, WRITE = 1, 4
+"""POLLIN and POLLOUT, which epoll has as well."""
+
+Fds = dict[int, str]
+"""Descriptors, and for each what is waited for: "r", "w", "rw"."""
+
+
+def letters(mask: int = READ | WRITE) -> str:
+    """Write what is waited for: both, if nothing is said."""
+    return "r" * bool(mask & READ) + "w" * bool(mask & WRITE)
+
+
+def handed(name: str, fds: Fds) -> Call:
+    """Record a call that hands all descriptors over: how many, and what is new since the last."""
+    before, recorder.here.fds = getattr(recorder.here, "fds", {}), fds
+    changes = [(fd, now) for fd, now in fds.items() if before.get(fd) != now]
+    changes += [(fd, "") for fd in before if fd not in fds]
+    return Call(name, {"handed": len(fds), "fds": changes} if changes else {"handed": len(fds)})
+
+
+def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any:
+    """Call `select.select` and record it."""
+    observe_tasks()
+    r, w, x = (one if hasattr(one, "__len__") else list(one) for one in (r, w, x))
+    fds: Fds = {}
+    with contextlib.suppress(Exception):  # the call says itself what is wrong with them
+        for letter, group in zip("rwx", (r, w, x), strict=True):
+            for fd in map(descriptor, group):
+                fds[fd] = fds.get(fd, "") + letter
+    with handed("select", fds) as event:
+        found = real_select(r, w, x, timeout)
+        event["ready"] = [descriptor(one) for group in found for one in group]
+    return found
+
+
+class ObservedKernel:
+    """A stand-in for `select.epoll` and `kqueue`, which cannot be subclassed."""
+
+    kind = ""
+    real: Any = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        observe_tasks()
+        self._kernel = type(self).real(*args, **options)
+
+    @classmethod
+    def fromfd(cls, *args: Any) -> "ObservedKernel":
+        """Be one that is there already."""
+        made = cls.__new__(cls)
+        made._kernel = cls.real.fromfd(*args)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel, name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kernel.close()
+
+    def register(self, fd: Any, *mask: int, **options: int) -> None:
+        """Have a descriptor watched."""
+        self._change("register", fd, *mask, **options)
+
+    def modify(self, fd: Any, *mask: int, **options: int) -> None:
+        """Have it watched for something else."""
+        self._change("modify", fd, *mask, **options)
+
+    def unregister(self, fd: Any) -> None:
+        """Have it watched no more."""
+        self._change("unregister", fd)
+
+    def _change(self, name: str, fd: Any, *mask: int, **options: int) -> None:
+        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
+            getattr(self._kernel, name)(fd, *mask, **options)
+
+    def _told(self, name: str, fd: int, what: str) -> contextlib.AbstractContextManager[object]:
+        change = (fd, "" if name == "unregister" else what)
+        return Call(f"{self.kind}.{name}", {"fd": fd, "fds": [change]})
+
+    def poll(self, *args: Any, **options: Any) -> Any:
+        """Wait, as epoll does."""
+        with self._waits() as event:
+            found = self._kernel.poll(*args, **options)
+            event["ready"] = [fd for fd, _ in found]
+        return found
+
+    def _waits(self) -> Call:
+        return Call(f"{self.kind}.poll", {"handed": 0})
+
+    def control(self, changes: Any, most: int, *args: Any) -> Any:
+        """Change what is watched, or wait, as kqueue does."""
+        changes = list(changes or ())
+        name, known = "control", {"handed": len(changes)}
+        if not most:
+            name, known = "change", {"fd": changes[0].ident}
+        with Call(f"{self.kind}.{name}", known) as event:
+            found = self._kernel.control(changes, most, *args)
+            if most:
+                event["ready"] = [one.ident for one in found]
+        return found
+
+
+class ObservedPoll(ObservedKernel):
+    """A stand-in for `select.poll`, which keeps its set in the program: each call hands it over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set: Fds = {}
+
+    def _told(self, name: str, fd: int, what: str) -> contextlib.AbstractContextManager[object]:
+        self._set[fd] = what
+        if name == "unregister":
+            del self._set[fd]
+        return contextlib.nullcontext()  # which is no system call
+
+    def _waits(self) -> Call:
+        return handed(f"{self.kind}.poll", dict(self._set))
+
+
+real_select = select.select
+
+
+def replace_waiting() -> None:
+    """Replace `select` and its kin, also where `selectors` has taken them already."""
+    select.select = observed_select
+    selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
+    for kind in ("epoll", "poll", "kqueue"):
+        if hasattr(select, kind):
+            known = {"kind": kind, "real": getattr(select, kind)}
+            observed = type(kind, (ObservedPoll if kind == "poll" else ObservedKernel,), known)
+            setattr(select, kind, observed)
+            user = getattr(selectors, f"{kind.capitalize()}Selector")
+            user._selector_cls = observed  # kqueue's looks it up by name
+
+
+# Sleep, threads, and tasks
+
+
+def replace_threads() -> None:
+    """Replace `time.sleep`, and what starts threads: nothing of a thread itself is changed."""
+    real_sleep = time.sleep
+
+    def sleep(seconds: float) -> None:
+        with Call("sleep", {}):
+            real_sleep(seconds)
+
+    time.sleep = sleep  # type: ignore[assignment]
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # from Python 3.13 on, both
+        if hasattr(threading, name):
+            setattr(threading, name, starts_threads(getattr(threading, name)))
+
+
+def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what starts a thread like `real`, and records that, and how long it lives."""
+
+    def start(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        number = next(recorder.numbers)
+
+        def observed(*args: Any) -> None:
+            recorder.here.number = number
+            with Life("thread", {}):
+                function(*args)
+
+        with Call("Thread.start", {"result": number}):
+            return real(observed, *args, **options)
+
+    return start
+
+
+awaits: "weakref.WeakKeyDictionary[Any, list[Event]]" = weakref.WeakKeyDictionary()
+"""For each task that has begun the event that is its life, and that of what it awaits."""
+
+
+def observe_tasks() -> None:
+    """Have the steps of asyncio's tasks recorded, once that is loaded: a loop makes a poller.
+
+    A step is a callback that is a method of its task; between two of them the task awaits.
+    """
+    events = sys.modules.get("asyncio.events")
+    if not events or events.Handle._run.__module__ == __name__:
+        return
+    real = events.Handle._run
+
+    def _run(self: Any) -> None:
+        task: Any = getattr(self._callback, "__self__", None)
+        if not hasattr(task, "get_coro") or not recorder.file:
+            return real(self)  # type: ignore[no-any-return]
+        before = awaits.pop(task, None)
+        if before:
+            recorder.end(before.pop())
+        life = before or [begun(task)]
+        try:
+            return real(self)  # type: ignore[no-any-return]
+        finally:
+            if task.done():
+                recorder.end(life[0])
+            else:
+                known = {"task": life[0]["task"], **awaited(task)}
+                awaits[task] = [*life, recorder.begin("await", **known)]
+
+    events.Handle._run = _run
+
+
+tasks = itertools.count(1)
+
+
+def begun(task: Any) -> Event:
+    """Begin with the life of a task."""
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return recorder.begin("task", task=next(tasks), name=task.get_name(), function=name)
+
+
+def awaited(task: Any) -> Event:
+    """Return where a task awaits: the innermost line of the program's own on the way."""
+    found, one = {}, task.get_coro()
+    while one is not None:
+        frame = getattr(one, "cr_frame", None) or getattr(one, "gi_frame", None)
+        if frame and not is_library(frame.f_code.co_filename):
+            found = place(frame)
+        one = getattr(one, "cr_await", None) or getattr(one, "gi_yieldfrom", None)
+    return found
+
+
+# The beginning and the end
+
+
+def replace_ends() -> None:
+    """Have the record finished whatever ends the program."""
+    really_exit = os._exit
+
+    def observed_exit(status: int) -> None:
+        recorder.finish()
+        really_exit(status)
+
+    def terminated(number: int, _: object) -> None:
+        recorder.finish()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    os._exit = observed_exit  # type: ignore[assignment]
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, terminated)  # unless the program has a way of its own
+    atexit.register(recorder.finish)
+    os.register_at_fork(after_in_child=recorder.abandon)
+
+
+def make_room() -> None:
+    """Leave the paths as they are without us, and import the module that we are in the way of."""
+    sys.path.remove(FOLDER)
+    others = os.environ.pop("PYTHONPATH").removeprefix(FOLDER).removeprefix(os.pathsep)
+    if others:
+        os.environ["PYTHONPATH"] = others
+    spec = importlib.machinery.PathFinder.find_spec(__name__)
+    if spec and spec.loader:
+        sys.modules[__name__] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+def main() -> None:
+    """Record this process, unless another one is recorded there already."""
+    file = os.environ.pop("LAB_RECORD")
+    make_room()
+    with contextlib.suppress(FileExistsError), open(file, "x"):  # noqa: PTH123
+        recorder.file = file
+    if recorder.file:
+        recorder.thread()  # the main one is 0
+        replace_sockets()
+        replace_waiting()
+        replace_threads()
+        replace_ends()
+
+
+if "LAB_RECORD" in os.environ:
+    main()
