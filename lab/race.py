@@ -138,4 +138,4 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     arguments.add_clients(parser, 5)
-    arguments.add_steps(parser, "*")
+    arguments.add_steps(parser)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from lab.harness import processes
 from lab.harness.processes import NotMeasured
@@ -150,8 +150,8 @@ class Server(Endpoint):
     Entering waits until it serves, and after the block it has ended. In `command`,
     `{port}` stands for its port. `limit` is how many descriptors it may have, and
     `taken` the number below which all of them are open when it starts; 0 leaves
-    either alone. What it logs goes to a file, so that no full pipe can hold it up;
-    `log()` returns it.
+    either alone. `stdin` is as `Popen` takes it. What it logs goes to a file, so that no
+    full pipe can hold it up; `log()` returns it.
     """
 
     ours = True
@@ -164,6 +164,7 @@ class Server(Endpoint):
         port: int = 0,
         limit: int = 0,
         taken: int = 0,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
     ) -> None:
         super().__init__("", self.choose(port), patience)
         self.command = command
@@ -176,7 +177,7 @@ class Server(Endpoint):
             self.process = subprocess.Popen(
                 words,
                 env=environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=self._log if self.own_group else subprocess.PIPE,
                 stderr=self._log,
                 start_new_session=self.own_group,

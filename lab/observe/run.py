@@ -11,22 +11,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.harness.servers import ROOT, Foreign, Server
+from lab.harness.servers import ROOT, Foreign, Server, ServerError
 from lab.observe import record
 from lab.observe.record import CLIENT, SERVER, Recording
 from lab.show.arguments import Wrong
 
 INSIDE = str(ROOT / "lab/observe/inside")
 
-UNOBSERVED = (
-    "cannot be observed: it starts no Python, or one that minds no PYTHONPATH (python -I, -E, -S)"
-)
-
 CLIENT_SCRIPT = str(ROOT / "simple_client.py")
+
+UNOBSERVED = "starts no Python, or one that minds no PYTHONPATH (-E, -I, -S): it cannot be observed"
+
+HINT = """
+If it takes a port, {port} stands for that in its --cmd; if it has one of its own: --port PORT"""
 
 
 def observed(command: Sequence[str], file: Path) -> list[str]:
-    """Return the command that does the same; the first Python in it is recorded in `file`."""
+    """Return the command that does the same; the first Python that it starts records in `file`."""
     path = os.pathsep.join(filter(None, [INSIDE, os.environ.get("PYTHONPATH")]))
     return ["env", f"PYTHONPATH={path}", f"LAB_RECORD={file}", *command]
 
@@ -44,20 +45,27 @@ class Session:
 
 
 @contextlib.contextmanager
-def watched(command: Sequence[str]) -> Iterator[Session]:
+def watched(command: Sequence[str], port: int = 0, stdin: Path | None = None) -> Iterator[Session]:
     """Run a server under observation; it has ended after the block, the record is still there.
 
-    One with `{port}` in its command need not say when it serves.
+    One with `{port}` in its command, or a `port` of its own, need not say when it serves. What
+    it reads is `stdin`, or else what we would. Raises Wrong if it cannot be observed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, SERVER)
-        kind = Foreign if any("{port}" in word for word in command) else Server
-        server = kind(observed(command, file))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        files = {process: Path(folder, process) for process in (SERVER, CLIENT)}
+        silent = port or any("{port}" in word for word in command)
+        given = stack.enter_context(stdin.open("rb")) if stdin else None
+        words = observed(command, files[SERVER])
+        server = (Foreign if silent else Server)(words, port=port, stdin=given)
         server.command = command  # the name by which to speak of it
-        with server:
-            if not file.exists():
-                raise Wrong(f"`{server.name}` {UNOBSERVED}")
-            yield Session(server, {SERVER: file})
+        try:
+            stack.enter_context(server)
+        except ServerError as error:
+            raise error if silent else ServerError(f"{error}{HINT}") from None
+        if not files[SERVER].exists():
+            raise Wrong(f"`{server.name}` {UNOBSERVED}")
+        yield Session(server, files)
 
 
 def step_command(step: str, *arguments: str) -> list[str]:
@@ -65,23 +73,69 @@ def step_command(step: str, *arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / step / "server.py"), "0", *arguments]
 
 
-def conversation(command: Sequence[str], count: int = 3, pace: float = 1.0) -> Recording:
+def conversation(
+    command: Sequence[str],
+    count: int = 3,
+    pace: float = 1.0,
+    client: Sequence[str] = (),
+    seconds: float = 0,
+    port: int = 0,
+    stdin: Path | None = None,
+) -> Recording:
     """Observe a server from its start to its end, with so many of the real client's talks.
 
-    The client is observed too; what it says of answers becomes the recording's `problems`.
+    Or with another `client`, in whose command {host} and {port} stand for the server's; it has so
+    many `seconds`, if any are given. Without one, it is then anybody who comes in that time. A
+    client in Python is observed too. What it says of answers becomes the recording's `problems`.
     """
-    with watched(command) as session:
-        server, file = session.server, session.files[SERVER].with_name(CLIENT)
-        client = [sys.executable, CLIENT_SCRIPT, server.host, str(server.port)]
-        client += ["-n", str(count), "--pace", str(pace)]
-        done = subprocess.run(observed(client, file), capture_output=True, text=True, check=False)
-        problems = re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr, re.MULTILINE)
-        if how := server.ended():
-            problems.append(f"the server: {how}")
-        if server.stop() == -signal.SIGKILL:
+    with watched(command, port, stdin) as session:
+        if seconds and not client:
+            problems = wait(session.server, seconds)
+        else:
+            problems = drive(session, client or talks(count, pace), seconds)
+        others = len(session.server.tree()[1:])
+        if session.server.stop() == -signal.SIGKILL:
             problems.append("the server: it did not end when told to, and its record is lost")
-        session.files[CLIENT] = file
-        return replace(session.recording(), problems=tuple(problems))
+        return replace(session.recording(), problems=tuple(problems), others=others)
+
+
+def talks(count: int, pace: float) -> list[str]:
+    """Return the command of the real client, with so many conversations at once."""
+    words = [sys.executable, CLIENT_SCRIPT, "{host}", "{port}", "-n", str(count)]
+    return [*words, "--pace", str(pace)]
+
+
+def drive(session: Session, client: Sequence[str], seconds: float) -> list[str]:
+    """Run a client to its end, or for so long; return what was wrong, with it or the server."""
+    server, ours = session.server, CLIENT_SCRIPT in client
+    known = {"{host}": server.host, "{port}": str(server.port)}
+    words = [re.sub(r"\{(host|port)\}", lambda name: known[name[0]], word) for word in client]
+    problems = []
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            observed(words, session.files[CLIENT]),
+            stderr=subprocess.PIPE if ours else None,
+            stdout=subprocess.DEVNULL if ours else sys.stderr,
+            text=True,
+            timeout=seconds or None,
+            check=False,
+        )
+        problems = re.findall(r"^ERROR:[-\d]+ [:,\d]+:(.*)", done.stderr or "", re.MULTILINE)
+        if done.returncode and not ours:
+            problems.append(f"the client: it ended with status {done.returncode}")
+    if how := server.ended():
+        problems.append(f"the server: {how}")
+    return problems
+
+
+def wait(server: Server, seconds: float) -> list[str]:
+    """Let the reader drive it; return how it ended, if it has, unless the reader ended it."""
+    where = f"{server.host}:{server.port}"
+    print(f"serving on {where} for {seconds:g} s; Ctrl-C ends it", file=sys.stderr, flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        how = server.ended(seconds)
+        return [f"the server: {how}"] if how else []
+    return []
 
 
 def conversations(steps: Iterable[str], count: int = 3, pace: float = 1.0) -> dict[str, Recording]:

@@ -1,19 +1,26 @@
 """A recording in figures: what the server's calls were, and how its time went."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lab.observe.record import SERVER, Event, Recording
+from lab.observe.inside.sitecustomize import ASLEEP
+from lab.observe.record import RECEIVES, Event, Recording, idle
 from lab.show.tables import aligned
 
-ASLEEP = 1e-4
-"""Seconds from which a thread is said to have slept in a call; below it is the call's own work."""
+SPIN = 0.1
+"""The share of the time from which calls in vain, one after the other, are called spinning."""
+
+WHY = {
+    "eventlet": "has sockets and pollers made before any of Python's could be replaced",
+    "gevent": "has sockets and a loop of its own",
+    "uvloop": "does all in libuv, in C",
+}
 
 
 @dataclass
 class Kind:
-    """All calls of a name: how many, how many said EAGAIN, and the seconds slept in them."""
+    """All calls of a name: how many, how many came to nothing, and the seconds slept in them."""
 
     calls: int = 0
     wasted: int = 0
@@ -24,9 +31,10 @@ class Kind:
 class Summary:
     """What a server did from the coming of the first client to the leaving of the last.
 
-    `seconds` is how long that was, and `lived` the same for each thread added up. `requests` is
-    how many packets with bytes came in, `woken` how often a thread had slept in a call, and
-    `ran` the seconds of CPU time.
+    `seconds` is how long that was, and `lived` the same added up for each thread that made a call
+    in it. `requests` is how many packets with bytes came in, `woken` how often a thread had slept
+    in a call, `ran` the seconds of CPU time, and `elsewhere` those in which a thread neither ran
+    nor was in a call.
     """
 
     seconds: float
@@ -36,6 +44,7 @@ class Summary:
     requests: int = 0
     woken: int = 0
     ran: float = 0.0
+    elsewhere: float = 0.0
 
     @property
     def calls(self) -> int:
@@ -44,7 +53,7 @@ class Summary:
 
     @property
     def wasted(self) -> int:
-        """How many of them said EAGAIN."""
+        """How many of them came to nothing."""
         return sum(kind.wasted for kind in self.kinds.values())
 
 
@@ -53,16 +62,15 @@ def summary(recording: Recording) -> Summary:
     until = recording.end
     found = Summary(until)
     kinds: dict[str, Kind] = defaultdict(Kind)
-    for event in recording.of(SERVER):
-        if event.call == "thread" or event.end < 0 or event.start > until:
-            continue
+    for event in recording.calls():
         kind = kinds[event.call]
         kind.calls += event.count
-        kind.wasted += event.count * event.wasted
+        kind.wasted += event.wasted
         slept = event.slept * within(event, until)
         kind.slept += slept
         found.woken += slept > ASLEEP
-        found.requests += event.call in ("recv", "recv_into") and bool(event.result)
+        came_in = event.call in RECEIVES and event.client in recording.visitors
+        found.requests += came_in and bool(event.result)
     # What it slept in comes first, the rest in the order of the alphabet.
     found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
     for events in recording.threads().values():
@@ -70,6 +78,8 @@ def summary(recording: Recording) -> Summary:
         found.threads += 1
         found.lived += ended - begun
         found.ran += ran(events, begun, ended)
+        gaps = ((max(start, begun), min(end, ended)) for start, end in idle(events))
+        found.elsewhere += sum(max(0.0, end - start) for start, end in gaps)
     return found
 
 
@@ -80,9 +90,9 @@ def within(event: Event, until: float) -> float:
 
 
 def lifetime(events: Sequence[Event], until: float) -> tuple[float, float]:
-    """Return from when to when a thread lived, while there were clients."""
+    """Return from when to when a thread or a task lived, while there were clients."""
     for event in events:
-        if event.call == "thread":
+        if event.call in ("thread", "task"):
             return max(0.0, event.start), min(event.end, until)
     return 0.0, until
 
@@ -94,28 +104,56 @@ def ran(events: Sequence[Event], begun: float, ended: float) -> float:
     return max(used, default=0.0) - min((event.cpu_at for event in mine), default=0.0)
 
 
+def spins(events: Iterable[Event], seconds: float) -> str:
+    """Say in which call it spins: it comes back at once, has something each time, and to no end."""
+    found: dict[tuple[str, str | None, int | None], list[Event]] = defaultdict(list)
+    for event in events:
+        if event.wasted > 1 and (event.ready or event.error):
+            found[event.call, event.file, event.line].append(event)
+    for (call, file, line), those in found.items():
+        took = sum(event.end - event.start for event in those)
+        if took > SPIN * seconds:
+            count = sum(event.wasted for event in those)
+            what = "said EAGAIN" if those[0].error == "EAGAIN" else "came back at once"
+            return (
+                f"it spins: `{call}` at {file}, line {line}, {what} {count} times in {took:.2f} s,"
+                " and nothing came of it"
+            )
+    return ""
+
+
 def text(recording: Recording) -> str:
     """Write the summary for a terminal."""
     found = summary(recording)
-    table = [["", "calls", "EAGAIN", "slept in it", "of the time"]]
+    table = [["", "calls", "in vain", "slept in it", "of the time"]]
     for name, kind in found.kinds.items():
         share = kind.slept / found.lived if found.lived else 0.0
         table.append(
             [name, f"{kind.calls}", f"{kind.wasted or ''}", f"{kind.slept:.3f} s", f"{share:.1%}"]
         )
+    return "\n".join([aligned(table), "", *sentences(recording, found)])
+
+
+def sentences(recording: Recording, found: Summary) -> Iterator[str]:
+    """Say what the table does not."""
     each = [number / (found.requests or 1) for number in (found.calls, found.wasted, found.woken)]
-    lines = [
-        aligned(table),
-        "",
+    yield (
         f"{found.requests} packets came in; for each of them there were {each[0]:.1f} calls,"
-        f" {each[1]:.1f} of them in vain (EAGAIN), and a sleeping thread was woken {each[2]:.1f}"
-        " times"
+        f" {each[1]:.1f} of them in vain, and a sleeping thread was woken {each[2]:.1f} times"
         if found.requests
-        else "no packet came in, as far as is seen: what other processes do is not",
+        else "no packet came in, as far as is seen"
+    )
+    share = found.elsewhere / found.lived if found.lived else 0.0
+    yield (
         f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
-        f" {found.seconds:.2f} s",
-    ]
+        f" {found.seconds:.2f} s, and for {share:.1%} of the time waited in none of these calls"
+    )
+    if spinning := spins(recording.calls(), found.seconds):
+        yield spinning
+    for package in recording.unseen:
+        yield f"{package} is loaded: it {WHY[package]}, and what it calls is not seen"
+    if recording.others:
+        yield f"{recording.others} more processes were there, and what they did is not seen"
     if recording.cost is not None:
-        made = sum(event.count for event in recording.of(SERVER)) or 1
-        lines.append(f"recording took {recording.cost / made * 1e6:.0f} us for each call")
-    return "\n".join(lines)
+        made = sum(event.count for event in recording.events if event.process == "server") or 1
+        yield f"recording took {recording.cost / made * 1e6:.0f} us for each call"

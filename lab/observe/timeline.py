@@ -1,21 +1,25 @@
 """`python -m lab timeline`: draw what a server and its clients did, from a recording of both.
 
-A lane for each client over a lane for each of the server's threads; several servers are
-drawn under one another, on one axis of time. Wants matplotlib.
+A lane for each client over a lane for each of the server's threads, and each of a thread's tasks;
+several servers are drawn under one another, on one axis of time. Wants matplotlib.
+
+  python -m lab timeline 1 2 5 -o flow.svg
+  python -m lab timeline step7_event_loop_threadpool/asyncio_server.py -o tasks.svg
 """
 
 import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lab.observe import run as running
-from lab.observe import summary
-from lab.observe.record import CLIENT, WAITS, Event, Recording
+from lab.observe import asked, summary
+from lab.observe.inside.sitecustomize import ASLEEP
+from lab.observe.record import LASTING, RECEIVES, SENDS, WAITS, Event, Recording, idle
 from lab.show import arguments
 
 WAITING, SILENT, ASKING = "waits for its *", "silent", "waits for its answer"
 ACCEPT, RECEIVE, SEND = "sleeps in accept", "sleeps in recv", "sleeps in send"
 MANY, SLEEP, RUN = "sleeps in select/epoll", "sleeps in sleep", "runs"
+AWAIT, ELSEWHERE = "awaits", "in none of these calls"
 
 LEAST = 0.002
 """The share of the axis that a bar has at least, so that what is short can be seen."""
@@ -44,42 +48,56 @@ class Lane(NamedTuple):
 def lanes(recording: Recording) -> list[Lane]:
     """Return the clients' lanes, in the order of their coming, and below them the threads'."""
     names = {client: f"conn{number}" for number, client in enumerate(recording.clients())}
-    clients = [client_lane(recording, client, name) for client, name in names.items()]
-    threads = recording.threads().items()
-    return clients + [thread_lane(*thread, names, recording.end) for thread in threads]
+    rows = [client_lane(recording, client, name) for client, name in names.items()]
+    for thread, events in recording.threads().items():
+        rows.append(thread_lane(thread, events, names, recording.end))
+        tasks = recording.tasks(thread).values()
+        rows += [task_lane(events, recording.end) for events in tasks]
+    return rows
 
 
 def client_lane(recording: Recording, client: str, name: str) -> Lane:
     """Return what a client did: waited for its `*`, was silent, sent, and waited for the answer."""
-    mine = [event for event in recording.of(CLIENT) if event.client == client]
-    came = next(event.start for event in mine if event.call == "connect")
-    heard = [event.end for event in mine if event.call == "recv" and event.result]
-    sent = [event.start for event in mine if event.call == "send"]
-    left = max(event.end for event in mine)
-    if not heard:
+    mine = recording.seen_of(client)
+    came, left = min(event.start for event in mine), max(event.end for event in mine)
+    heard = [event.end for event in mine if event.call in RECEIVES and event.result]
+    sent = [event.start for event in mine if event.call in SENDS and event.result]
+    if not heard and not sent:
         return Lane(name, [Bar(WAITING, came, left, "never greeted")])
-    greeted, *answers = heard
+    greeted = heard.pop(0) if heard and heard[0] < min(sent, default=left) else came
     bars = [Bar(WAITING, came, greeted, WAITING), Bar(SILENT, greeted, left)]
     for start in sent:
-        answered = [at for at in answers if at > start]
-        if answered:
-            bars.append(Bar(ASKING, start, answered[0]))
-    return Lane(name, bars, [("sent", at) for at in sent] + [("answered", at) for at in answers])
+        bars.append(Bar(ASKING, start, next((at for at in heard if at > start), left)))
+    return Lane(name, bars, [("sent", at) for at in sent] + [("answered", at) for at in heard])
 
 
 def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: float) -> Lane:
     """Return what a thread did: in which call it slept, and when it ran."""
     begun, ended = summary.lifetime(events, until)
     bars = [Bar(RUN, begun, ended)]
+    for start, end in idle(events):
+        if begun < end and start < ended:
+            bars.append(Bar(ELSEWHERE, max(start, begun), min(end, ended), ELSEWHERE))
     for event in events:
         start, end = max(event.start, begun), min(event.end, ended)
-        if end > start and event.slept > summary.ASLEEP and event.call != "thread":
+        if end > start and event.slept > ASLEEP and event.call not in LASTING:
             client = "" if event.call == "accept" else names.get(event.client or "", "")
             label = f"{event.call} {client}".strip() + f", line {event.line}"
             bars.append(Bar(kind(event.call), start, end, label))
     share = summary.ran(events, begun, ended) / max(ended - begun, 1e-9)
     title = "main thread" if thread == 0 else f"thread {thread}"
     return Lane(f"{title}: runs {share:.2%}", bars)
+
+
+def task_lane(events: list[Event], until: float) -> Lane:
+    """Return what a task did: at which line it awaited, and when it ran."""
+    (life, *awaits), (begun, ended) = events, summary.lifetime(events, until)
+    bars = [Bar(RUN, begun, ended)]
+    for event in awaits:
+        start, end = max(event.start, begun), min(event.end, ended)
+        if end > start:
+            bars.append(Bar(AWAIT, start, end, f"{event.function}, line {event.line}"))
+    return Lane(f"{life.name}: {life.function}", bars)
 
 
 def kind(call: str) -> str:
@@ -146,6 +164,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     WAITING: {"facecolor": "#f6c9b3", "hatch": "///", "edgecolor": "#D55E00"},
     SILENT: {"facecolor": "#e4e4e4"},
     ASKING: {"facecolor": "#0072B2"},
+    AWAIT: {"facecolor": "#d9cdf0"},
+    ELSEWHERE: {"facecolor": "#c4c4c4", "hatch": "...", "edgecolor": "#666666"},
     ACCEPT: {"facecolor": "#a9d8f5"},
     RECEIVE: {"facecolor": "#f3c6de"},
     SEND: {"facecolor": "#0072B2"},
@@ -178,14 +198,13 @@ def run(args: argparse.Namespace) -> int:
     arguments.want_matplotlib()
     from lab.show import pictures
 
-    recordings = running.conversations(args.steps, args.n, args.pace)
+    recordings = asked.recordings(args)
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
+    asked.add_arguments(parser)
     add, file = parser.add_argument, arguments.file
-    arguments.add_steps(parser, "+")
-    arguments.add_clients(parser, 3)
     add("-o", "--out", metavar="FILE", type=file, required=True, help="the picture, an SVG")

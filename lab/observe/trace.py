@@ -9,6 +9,9 @@ from lab.observe.record import CLIENT, SERVER, Event, Recording
 
 PROCESSES = {SERVER: 1, CLIENT: 2}
 
+TASKS = 1_000_000
+"""Lanes numbered from here on are tasks."""
+
 KNOWN = ("client", "fd", "result", "ready", "error", "count", "file", "line", "function")
 
 
@@ -16,9 +19,13 @@ def trace(recording: Recording) -> dict[str, Any]:
     """Return the whole document."""
     names = [named(process, 0, "process_name", process) for process in PROCESSES]
     for event in recording.of(SERVER, "thread"):
-        names.append(named(SERVER, event.thread, "thread_name", f"{event.thread}: {event.name}"))
+        names.append(named(SERVER, event.thread, "thread_name", f"thread {event.thread}"))
+    for event in recording.of(SERVER, "task"):
+        title = f"{event.name}: {event.function}"
+        names.append(named(SERVER, lane(event), "thread_name", title))
     first = min(event.start for event in recording.events)
-    slices = [one(event, first) for event in recording.events if event.call != "thread"]
+    lives = ("thread", "task")
+    slices = [one(event, first) for event in recording.events if event.call not in lives]
     return {"traceEvents": names + slices, "displayTimeUnit": "ms"}
 
 
@@ -26,6 +33,11 @@ def named(process: str, thread: int, kind: str, name: str) -> dict[str, Any]:
     """Return the event that names a process or a thread."""
     where = {"pid": PROCESSES[process], "tid": thread}
     return {"ph": "M", "name": kind, **where, "args": {"name": name}}
+
+
+def lane(event: Event) -> int:
+    """Return the number of its lane: its thread's, or one that its task has for itself."""
+    return event.thread if event.task is None else TASKS + event.task
 
 
 def one(event: Event, first: float) -> dict[str, Any]:
@@ -36,7 +48,7 @@ def one(event: Event, first: float) -> dict[str, Any]:
         "name": event.name or event.call,
         "cat": "wasted" if event.wasted else "call",
         "pid": PROCESSES[event.process],
-        "tid": event.thread,
+        "tid": lane(event),
         "ts": round((event.start - first) * 1e6, 1),
         "dur": round((event.end - event.start) * 1e6, 1),
         "args": {key: value for key, value in known.items() if value is not None},

@@ -33,10 +33,10 @@ def add_clients(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--pace", type=pace, default=1.0, help="scales their pauses (1.0)")
 
 
-def add_steps(parser: argparse.ArgumentParser, number: str) -> None:
-    """Add steps: all of them ("*" of them), or one and more ("+")."""
-    named = "as step5_select, step5 or 5" + " (all seven)" * (number == "*")
-    parser.add_argument("steps", metavar="STEP", nargs=number, type=step, help=named)
+def add_steps(parser: argparse.ArgumentParser) -> None:
+    """Add steps, all of them unless some are named."""
+    named = "as step5_select, step5 or 5 (all seven)"
+    parser.add_argument("steps", metavar="STEP", nargs="*", type=step, help=named)
 
 
 def step(text: str) -> str:
@@ -69,6 +69,13 @@ def file(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
+    return path
+
+
+def existing(text: str) -> Path:
+    """Parse an argument that is a file to be read."""
+    if not (path := Path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
     return path
 
 

@@ -72,24 +72,30 @@ class Recorder:
 
     def begin(self, call: str, /, **known: Any) -> Event:
         """Begin with an event of this thread: it is under way until its `end`."""
+        before = time.monotonic()
         event = {"call": call, "thread": self.thread(), **known, "count": 1}
         event["cpu"] = [time.thread_time(), None]
         event["start"] = time.monotonic()
         self.under_way[id(event)] = event  # last, for a signal may come at any moment
+        self.cost += event["start"] - before
         return event
 
     def end(self, event: Event) -> None:
-        """Keep an event that has ended, or fold it into one that came to nothing as well.
-
-        A server that spins makes the same round of calls again and again. A call that moves
-        nothing, and in which nobody sleeps, is one with the last that was made at the same place,
-        if nothing else has come of any call since.
-        """
+        """An event has ended; it is kept."""
         event["end"] = time.monotonic()
         event["cpu"][1] = time.thread_time()
         self.under_way.pop(id(event), None)
+        self.keep(event)
+        self.cost += time.monotonic() - event["end"]
+
+    def keep(self, event: Event) -> None:
+        """Keep an event, or fold it into an earlier one.
+
+        A server that spins makes the same round of calls again and again. A call of which nothing
+        comes is one with the last that was made at the same place, if of none since anything came.
+        """
         again = self.rounds.setdefault(event["thread"], {})
-        if event.get("error") != "EAGAIN" and (event.get("result") or slept(event) > ASLEEP):
+        if not moot(event):
             again.clear()
             self.ended.append(event)
             return
@@ -111,7 +117,7 @@ class Recorder:
             return
         unended = [{**event, "end": None} for event in list(self.under_way.values())]
         last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
-        last |= {"end": last["start"], "cost": self.cost, "cpu": [time.process_time()] * 2}
+        last |= {"end": last["start"], "cost": self.cost, "cpu": [time.thread_time()] * 2}
         last["unseen"] = [name for name in UNSEEN if name in sys.modules]
         lines = [json.dumps(event) + "\n" for event in (*self.ended, *unended, last)]
         with open(self.file, "w") as file:  # noqa: PTH123
@@ -147,8 +153,8 @@ class Call:
         if not recorder.file or getattr(here, "inside", False):
             return {}
         known = self.known | (where(sys._getframe()) if self.leaf else {})
+        recorder.cost += time.monotonic() - before
         self.event = recorder.begin(self.call, **known)
-        recorder.cost += self.event["start"] - before
         here.inside = self.leaf
         return self.event
 
@@ -163,7 +169,6 @@ class Call:
         if error:
             self.event["error"] = name_of(error)
         recorder.end(self.event)
-        recorder.cost += time.monotonic() - self.event["end"]
 
 
 class Life(Call):
@@ -172,10 +177,19 @@ class Life(Call):
     leaf = False
 
 
-def slept(event: Event) -> float:
-    """Return the seconds of an event in which its thread did not run."""
-    began, ended = event["cpu"]
-    return float(event["end"] - event["start"] - (ended - began))
+MOOT = ("select", "sleep", "await", "setblocking", "settimeout")
+"""Calls, beside the waits and changes of the pollers, of which nothing comes if nobody sleeps."""
+
+
+def moot(event: Event) -> bool:
+    """Return whether nothing came of a call: nothing moved or changed, and nobody slept."""
+    call, (began, ended) = event["call"], event["cpu"]
+    if event.get("error") == "EAGAIN":
+        return True
+    if event["end"] - event["start"] - (ended - began) > ASLEEP:
+        return False
+    idle = call in MOOT or call.endswith((".poll", ".control", ".modify"))
+    return idle or "error" in event or event.get("result") == 0
 
 
 def name_of(error: BaseException) -> str:
