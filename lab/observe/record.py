@@ -152,7 +152,7 @@ def idle(events: list[Event]) -> Iterator[tuple[float, float]]:
     for event in events:
         begun, ended = (event.start, event.cpu_at), (event.end, event.cpu_at + event.cpu)
         if event.call == "thread":
-            known += [(begun, begun), (ended, ended)] if event.ended else [(begun, begun)]
+            known += [(begun, begun)] + [(ended, ended)] * bool(event.ended or event.cpu)
         elif event.call not in ("task", "await"):
             known.append((begun, ended))
     for (_, (start, before)), ((end, after), _) in pairwise(sorted(known)):

@@ -1,12 +1,18 @@
 """The observer: what each step does, call by call, and that watching changes nothing."""
 
 import json
+import os
+import re
+import shutil
 import signal
+import socket
+import ssl
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -283,6 +289,370 @@ def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path
     ):
         pass
     assert "LAB_RECORD" not in str(failure.value)
+
+
+# That nothing is changed
+
+SHOWS = """
+import os, sys, warnings
+print(__file__, __spec__, __name__, sys.argv, sys.orig_argv, sys.path, sys.flags)
+print(sorted(os.environ.items()), sorted(vars()), sys.stdin.read())
+"""
+
+FREED = """
+import socket, sys, threading, weakref
+class Client(threading.Thread):
+    def __init__(self, sock):
+        super().__init__()
+        self.sock = sock
+    def run(self):
+        print(threading.current_thread(), self.sock.recv(9))
+ours, theirs = socket.socketpair()
+theirs.settimeout(5)
+client = Client(ours)
+del ours
+freed = weakref.ref(client)
+client.start()
+theirs.send(b"hello")
+client.join()
+del client
+print(freed(), theirs.recv(1))
+"""
+
+FAILS = """
+import select, socket, threading, time, warnings, traceback
+def blocked(sock):
+    sock.setblocking(False)
+    try:
+        sock.accept()
+    except OSError:
+        traceback.print_exc()
+    sock.recv(5)
+with socket.create_server(("127.0.0.1", 0)) as sock:
+    thread = threading.Thread(target=blocked, args=(sock,), name="it")
+    thread.start()
+    thread.join()
+for call in (lambda: select.select(None, (), ()), lambda: time.sleep(-1), lambda: sock.send(b"")):
+    try:
+        call()
+    except Exception as error:
+        print(type(error), len(traceback.extract_tb(error.__traceback__)))
+try:
+    sock.something = 1
+except AttributeError as error:
+    print(error)
+print(sock, socket.socket, socket.socket())
+blocked(sock)
+"""
+
+SELECTS = """
+import os, select, socket
+ours, theirs = socket.socketpair()
+theirs.send(b"a")
+print(select.select((one for one in [ours]), iter([theirs]), {ours}, 0) == ([ours], [theirs], []))
+os.closerange(3, 100)
+again = socket.socket()
+print(again.fileno(), select.epoll.fromfd(os.dup(1)) if hasattr(select, "epoll") else "")
+again.detach()
+"""
+
+PLAIN = [sys.executable, "{}"]
+MODULE = [sys.executable, "-u", "-X", "dev", "-W", "error::ImportWarning", "-m", "program"]
+ENV = ["env", "A=b", "python3", "{}"]
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        *((SHOWS, command) for command in (PLAIN, MODULE, ENV, ["./program.py"])),
+        (SHOWS, [sys.executable, "-"]),
+        *((program, [sys.executable, "-X", "dev", "{}"]) for program in (FREED, FAILS, SELECTS)),
+    ],
+)
+def test_a_program_does_what_it_does_without_us(
+    program: str, command: list[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(f"#!/usr/bin/env python3\n{program}")
+    script.chmod(0o755)
+    words = [*(word.format("program.py") for word in command), "argument"]
+    assert shown(words, tmp_path) == shown(run.observed(words, tmp_path / "record"), tmp_path)
+    assert json.loads((tmp_path / "record").read_text().splitlines()[-1])["call"] == "exit"
+
+
+def shown(command: list[str], folder: Path) -> tuple[int, str, str]:
+    """Return the status of a program, and what it prints, but for numbers of the moment."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    stdin = (folder / "program.py").read_text() if command[-2] == "-" else "typed"
+    done = subprocess.run(
+        command, cwd=folder, env=given, input=stdin, capture_output=True, text=True, timeout=20
+    )
+    out, err = (re.sub(MOMENT, "#", one) for one in (done.stdout, done.stderr))
+    return done.returncode, out, err
+
+
+MOMENT = r"0x\w+|started \d+|\d{5}|tid=\d+"
+
+
+# What is counted
+
+HANDS_OVER = """
+import queue, socket, sys, threading
+jobs = queue.Queue()
+ours, theirs = socket.socketpair()
+def work():
+    while True:
+        jobs.get().sendall(b"*")
+        theirs.send(b"w")
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    while True:
+        sock, _ = listener.accept()
+        jobs.put(sock)
+        ours.recv(1)
+        while data := sock.recv(100):
+            pass
+        del sock
+"""
+
+
+@pytest.fixture(scope="module")
+def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """What a server did whose threads wait for a queue, and wake it with a byte."""
+    script = tmp_path_factory.mktemp("handed") / "queues.py"
+    script.write_text(HANDS_OVER)
+    with run.watched([sys.executable, str(script), "{port}"]) as session:
+        with clients(session.server, 1) as (sock,):
+            expect(sock, b"*")
+            time.sleep(0.2)
+            sock.sendall(b"abc")
+        settle(session.server)
+        session.server.stop()
+        return session.recording()
+
+
+def test_a_byte_that_wakes_the_server_is_no_packet(handed_over: Recording) -> None:
+    assert len(handed_over.of(SERVER, "recv")) >= 3
+    assert summary.summary(handed_over).requests == 1
+
+
+def test_threads_without_a_call_have_no_share(handed_over: Recording) -> None:
+    found = summary.summary(handed_over)
+    assert found.threads == 2
+    assert found.kinds["recv"].slept > 0.4 * found.lived
+
+
+def test_time_in_no_call_has_a_name(handed_over: Recording) -> None:
+    found = summary.summary(handed_over)
+    assert found.elsewhere > 0.3 * found.lived
+    assert "waited in none of these calls" in summary.text(handed_over)
+    kinds = {bar.kind for lane in timeline.lanes(handed_over) for bar in lane.bars}
+    assert timeline.ELSEWHERE in kinds
+
+
+def test_a_socket_that_is_collected_has_a_close(handed_over: Recording) -> None:
+    (came,), (closed,) = handed_over.clients(), handed_over.of(SERVER, "close")
+    assert closed.client == came
+
+
+def test_a_server_that_spins_is_folded_and_named() -> None:
+    recording = run.conversation(catalogue.command("always_watches_for_writing"), pace=0.1)
+    found = summary.summary(recording)
+    assert found.wasted > 100 * found.requests
+    assert len(recording.of(SERVER)) < found.wasted / 10
+    said = r"it spins: `epoll.poll` at .*, line \d+, came back at once \d+ times"
+    if sys.platform == "linux":
+        assert re.search(said, summary.text(recording))
+
+
+def test_a_server_that_sleeps_does_not_spin(talked: tuple[str, Recording]) -> None:
+    assert "spins" not in summary.text(talked[1])
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")
+def test_tls_is_seen(tmp_path: Path) -> None:
+    both = tmp_path / "both.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a"]
+    files = ["-keyout", str(both), "-out", str(tmp_path / "certificate.pem")]
+    subprocess.run([*request, *files], check=True, capture_output=True, timeout=30)
+    with both.open("a") as file:
+        file.write((tmp_path / "certificate.pem").read_text())
+    script = tmp_path / "tls.py"
+    script.write_text(TLS)
+    with run.watched([sys.executable, str(script), "{port}", str(both)]) as session:
+        context = ssl.create_default_context(cafile=str(both))
+        with clients(session.server, 1) as (plain,):
+            sock = context.wrap_socket(plain, server_hostname="a")
+            sock.sendall(b"hello")
+            assert sock.recv(9) == b"hello"
+            sock.close()
+        settle(session.server)
+        session.server.stop()
+        recording = session.recording()
+    (client,) = recording.clients()
+    moved = [event.call for event in recording.of(SERVER) if event.client == client]
+    assert moved == ["accept", "settimeout", "do_handshake", "recv", "sendall", "recv", "close"]
+    assert summary.summary(recording).requests == 1
+
+
+TLS = """
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2])
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    while True:
+        sock = context.wrap_socket(listener.accept()[0], server_side=True)
+        while data := sock.recv(100):
+            sock.sendall(data)
+        sock.close()
+"""
+
+
+@pytest.mark.parametrize("package", ["eventlet", "gevent", "uvloop"])
+def test_what_cannot_be_seen_is_named(package: str, tmp_path: Path) -> None:
+    (tmp_path / f"{package}.py").touch()
+    script = tmp_path / "uses.py"
+    script.write_text(f"import {package}\n{BARE}")
+    recording = run.conversation([sys.executable, str(script), "{port}"], pace=0.1)
+    assert f"{package} is loaded: it " in summary.text(recording)
+
+
+TASKS = """
+import asyncio, json, time
+async def wait(event):
+    await event.wait()
+async def through(event):
+    await wait(event)
+def lines(task):
+    one = task.get_coro()
+    while hasattr(one, "cr_frame"):
+        yield one.cr_frame.f_lineno
+        one = one.cr_await
+async def main():
+    event = asyncio.Event()
+    tasks = [asyncio.create_task(each(event), name=each.__name__) for each in (wait, through)]
+    tasks.append(asyncio.create_task(asyncio.sleep(0.2), name="library"))
+    await asyncio.sleep(0.1)
+    found = {task.get_name(): list(lines(task)) for task in tasks}
+    print(json.dumps([time.monotonic(), found]))
+    event.set()
+    await asyncio.wait(tasks)
+asyncio.run(main())
+"""
+
+
+def test_tasks_await_where_they_do(tmp_path: Path) -> None:
+    script, record = tmp_path / "tasks.py", tmp_path / "record"
+    script.write_text(TASKS)
+    command = run.observed([sys.executable, str(script)], record)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    moment, stacks = json.loads(done.stdout)
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    names = {line["task"]: line["name"] for line in lines if line["call"] == "task"}
+    then = [line for line in lines if line["start"] < moment < line["end"]]
+    awaits = {names[line["task"]]: line.get("line") for line in then if line["call"] == "await"}
+    assert awaits == {"wait": 4, "through": 4, "library": None}
+    assert stacks["through"][:2] == [6, 4]
+    assert stacks["wait"][0] == 4
+
+
+def test_a_task_has_a_lane_beside_its_threads() -> None:
+    script = str(ROOT / STEPS[6] / "asyncio_server.py")
+    recording = run.conversation([sys.executable, script, "{port}"], pace=0.1)
+    names = [lane.name.partition(": ")[2] for lane in timeline.lanes(recording)[4:]]
+    assert names == ["serve", "converse", "converse", "converse"]
+    awaits = [bar.label for bar in timeline.lanes(recording)[5].bars if bar.kind == timeline.AWAIT]
+    (line,) = {label.removeprefix("converse, line ") for label in awaits}
+    assert "await reader.read" in Path(script).read_text().splitlines()[int(line) - 1]
+
+
+# What is driven, and how
+
+
+SAYS = """
+import socket, sys
+said = input()
+with socket.create_server(("127.0.0.1", 0 if len(sys.argv) > 1 else PORT)) as listener:
+    print("Listening")
+    while True:
+        sock, _ = listener.accept()
+        sock.sendall(said.encode())
+        sock.close()
+"""
+
+READS = (
+    "{python} -c 'import socket, sys\n"
+    'sock = socket.create_connection(("{{host}}", {{port}}))\n'
+    'sys.exit(sock.recv(9) != b"typed")\''
+)
+
+
+@pytest.fixture
+def says(tmp_path: Path) -> tuple[str, str]:
+    """A server at a port of its own that sends what it reads, and the port."""
+    port = servers.free_port()
+    script = tmp_path / "says.py"
+    script.write_text(SAYS.replace("PORT", str(port)))
+    return str(script), str(port)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_program_reads_what_it_is_to(
+    says: tuple[str, str], terminal: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "typed").write_text("typed\n")
+    ours, theirs = os.openpty()
+    os.write(ours, b"typed\n")
+    client = ["--client", READS.format(python=sys.executable)]
+    given = [] if terminal else ["--stdin", str(tmp_path / "typed")]
+    words = ["observe", says[0], "--port", says[1], *client, *given]
+    command = [sys.executable, "-m", "lab", *words]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=theirs, capture_output=True, text=True, timeout=40
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert "sendall" in done.stdout
+
+
+def test_a_hint_at_the_port(says: tuple[str, str]) -> None:
+    done = lab("observe", says[0])
+    assert done.returncode == 1
+    assert "--port PORT" in done.stderr
+
+
+def test_the_reader_drives_it(says: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", "lab", "observe", says[0], "--port", says[1], "--for", "60"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write("typed\n")
+        process.stdin.flush()
+        assert "serving on 127.0.0.1:" in process.stderr.readline()
+        with socket.create_connection(("127.0.0.1", int(says[1])), 5) as sock:
+            assert sock.recv(9) == b"typed"
+            assert sock.recv(9) == b""
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[0]
+    assert process.returncode == 0
+    assert re.search(r"^accept +1", said, re.MULTILINE)
+
+
+def test_another_protocol_and_its_timeline(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="an extra")
+    client = f"{sys.executable} -c 'import http.client\n"
+    client += 'it = http.client.HTTPConnection("{host}", {port})\nit.request("GET", "/")\n'
+    client += "it.getresponse().read()'"
+    server = f"{sys.executable} -u -m http.server --bind 127.0.0.1 {{port}}"
+    file = tmp_path / "http.svg"
+    done = lab("timeline", "--cmd", server, "--client", client, "-o", str(file))
+    assert done.returncode == 0, done.stderr
+    drawn = file.read_text()
+    for word in ("conn0", "sent", "answered", "http.server"):
+        assert word in drawn
 
 
 # What is made of it

@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -116,6 +116,8 @@ class Recorder:
         if not self.file:
             return
         unended = [{**event, "end": None} for event in list(self.under_way.values())]
+        for event in unended:
+            event["cpu"] = [event["cpu"][0], used(event.get("tid"))]
         last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
         last |= {"end": last["start"], "cost": self.cost, "cpu": [time.thread_time()] * 2}
         last["unseen"] = [name for name in UNSEEN if name in sys.modules]
@@ -175,6 +177,14 @@ class Life(Call):
     """What lasts while calls are made in it: a thread's."""
 
     leaf = False
+
+
+def used(thread: int | None) -> float | None:
+    """Return the CPU time of a thread that lives, where the system says it: Linux (schedstat)."""
+    if thread:
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:  # noqa: PTH123
+            return int(file.read().split()[0]) / 1e9
+    return None
 
 
 MOOT = ("select", "sleep", "await", "setblocking", "settimeout")
@@ -390,7 +400,7 @@ def handed(name: str, fds: Fds) -> Call:
 def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any:
     """Call `select.select` and record it."""
     observe_tasks()
-    r, w, x = (one if hasattr(one, "__len__") else list(one) for one in (r, w, x))
+    r, w, x = (list(one) if isinstance(one, Iterator) else one for one in (r, w, x))
     fds: Fds = {}
     with contextlib.suppress(Exception):  # the call says itself what is wrong with them
         for letter, group in zip("rwx", (r, w, x), strict=True):
@@ -497,7 +507,7 @@ def replace_waiting() -> None:
     selectors.SelectSelector._select = staticmethod(observed_select)  # type: ignore[attr-defined]
     for kind in ("epoll", "poll", "kqueue"):
         if hasattr(select, kind):
-            known = {"kind": kind, "real": getattr(select, kind)}
+            known = {"kind": kind, "real": getattr(select, kind), "__module__": "select"}
             observed = type(kind, (ObservedPoll if kind == "poll" else ObservedKernel,), known)
             setattr(select, kind, observed)
             user = getattr(selectors, f"{kind.capitalize()}Selector")
@@ -529,7 +539,7 @@ def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
 
         def observed(*args: Any) -> None:
             recorder.here.number = number
-            with Life("thread", {}):
+            with Life("thread", {"tid": threading.get_native_id()}):
                 function(*args)
 
         with Call("Thread.start", {"result": number}):
