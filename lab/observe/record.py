@@ -182,7 +182,7 @@ def read(files: dict[str, Path]) -> Recording:
     events = [event(line, last - zero) for line in lines if line["call"] != "exit"]
     for line in lines:
         if (line["process"], line["call"]) == (SERVER, "exit"):
-            known = line["cost"], event(line, last - zero), tuple(line["unseen"])
+            known = line["cost"], event(line, last - zero), tuple(line["unseen"]), line["forked"]
             return Recording(events, lines, zero, *known)
     return Recording(events, lines, zero, None)
 

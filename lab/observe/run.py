@@ -20,7 +20,10 @@ INSIDE = str(ROOT / "lab/observe/inside")
 
 CLIENT_SCRIPT = str(ROOT / "simple_client.py")
 
-UNOBSERVED = "starts no Python, or one that minds no PYTHONPATH (-E, -I, -S): it cannot be observed"
+UNOBSERVED = (
+    "cannot be observed: it starts no Python, or one that minds no PYTHONPATH (-E, -I, -S) or is"
+    " given another; that which is set for this command is kept"
+)
 
 HINT = """
 If it takes a port, {port} stands for that in its --cmd; if it has one of its own: --port PORT"""
@@ -62,7 +65,8 @@ def watched(command: Sequence[str], port: int = 0, stdin: Path | None = None) ->
         try:
             stack.enter_context(server)
         except ServerError as error:
-            raise error if silent else ServerError(f"{error}{HINT}") from None
+            known = silent or "ended" in str(error)
+            raise error if known else ServerError(f"{error}{HINT}") from None
         if not files[SERVER].exists():
             raise Wrong(f"`{server.name}` {UNOBSERVED}")
         yield Session(server, files)
@@ -96,7 +100,9 @@ def conversation(
         others = len(session.server.tree()[1:])
         if session.server.stop() == -signal.SIGKILL:
             problems.append("the server: it did not end when told to, and its record is lost")
-        return replace(session.recording(), problems=tuple(problems), others=others)
+        recording = session.recording()
+        others = max(others, recording.others)
+        return replace(recording, problems=tuple(problems), others=others)
 
 
 def talks(count: int, pace: float) -> list[str]:

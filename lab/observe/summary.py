@@ -8,8 +8,8 @@ from lab.observe.inside.sitecustomize import ASLEEP
 from lab.observe.record import RECEIVES, Event, Recording, idle
 from lab.show.tables import aligned
 
-SPIN = 0.1
-"""The share of the time from which calls in vain, one after the other, are called spinning."""
+SPIN, ROUNDS = 0.1, 100
+"""From which share of the time on, or how often in a row on one descriptor, calls in vain spin."""
 
 WHY = {
     "eventlet": "has sockets and pollers made before any of Python's could be replaced",
@@ -90,9 +90,9 @@ def within(event: Event, until: float) -> float:
 
 
 def lifetime(events: Sequence[Event], until: float) -> tuple[float, float]:
-    """Return from when to when a thread or a task lived, while there were clients."""
+    """Return from when to when a thread lived, while there were clients."""
     for event in events:
-        if event.call in ("thread", "task"):
+        if event.call == "thread":
             return max(0.0, event.start), min(event.end, until)
     return 0.0, until
 
@@ -108,16 +108,19 @@ def spins(events: Iterable[Event], seconds: float) -> str:
     """Say in which call it spins: it comes back at once, has something each time, and to no end."""
     found: dict[tuple[str, str | None, int | None], list[Event]] = defaultdict(list)
     for event in events:
-        if event.wasted > 1 and (event.ready or event.error):
+        ended = event.call in RECEIVES and event.result == 0
+        if event.wasted > 1 and (event.ready or event.error or ended):
             found[event.call, event.file, event.line].append(event)
     for (call, file, line), those in found.items():
         took = sum(event.end - event.start for event in those)
-        if took > SPIN * seconds:
+        known = (event for event in those if event.ready or event.fd is not None)
+        rounds = max((event.wasted for event in known), default=0)
+        if took > SPIN * seconds or rounds > ROUNDS:
             count = sum(event.wasted for event in those)
-            what = "said EAGAIN" if those[0].error == "EAGAIN" else "came back at once"
+            what = those[0].error or ("nothing" if those[0].result == 0 else "something at once")
             return (
-                f"it spins: `{call}` at {file}, line {line}, {what} {count} times in {took:.2f} s,"
-                " and nothing came of it"
+                f"it spins: `{call}` at {file}, line {line}, had {what} {count} times in"
+                f" {took:.2f} s, and nothing came of it"
             )
     return ""
 
@@ -153,7 +156,7 @@ def sentences(recording: Recording, found: Summary) -> Iterator[str]:
     for package in recording.unseen:
         yield f"{package} is loaded: it {WHY[package]}, and what it calls is not seen"
     if recording.others:
-        yield f"{recording.others} more processes were there, and what they did is not seen"
+        yield f"processes that it started: {recording.others}; what they did is not seen"
     if recording.cost is not None:
         made = sum(event.count for event in recording.events if event.process == "server") or 1
         yield f"recording took {recording.cost / made * 1e6:.0f} us for each call"

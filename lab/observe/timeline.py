@@ -91,12 +91,20 @@ def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: 
 
 def task_lane(events: list[Event], until: float) -> Lane:
     """Return what a task did: at which line it awaited, and when it ran."""
-    (life, *awaits), (begun, ended) = events, summary.lifetime(events, until)
+    life, *awaits = events
+    begun, ended = max(0.0, life.start), min(life.end, until)
     bars = [Bar(RUN, begun, ended)]
     for event in awaits:
         start, end = max(event.start, begun), min(event.end, ended)
         if end > start:
-            bars.append(Bar(AWAIT, start, end, f"{event.function}, line {event.line}"))
+            bars.append(
+                Bar(
+                    AWAIT,
+                    start,
+                    end,
+                    f"{str(event.function).rpartition('.')[2]}, line {event.line}",
+                )
+            )
     return Lane(f"{life.name}: {life.function}", bars)
 
 

@@ -225,7 +225,9 @@ def test_asyncio_is_observed_as_well(style: str) -> None:
     command = [sys.executable, script, "{port}", "--style", style]
     recording = run.conversation(command, pace=0.1)
     assert recording.problems == ()
-    assert summary.summary(recording).requests == 9
+    found = summary.summary(recording)
+    assert found.requests == 9
+    assert 0.9 * found.seconds < found.lived < 1.1 * found.seconds  # though its tasks live less
     assert len(recording.clients()) == 3
 
 
@@ -461,7 +463,7 @@ def test_a_server_that_spins_is_folded_and_named() -> None:
     found = summary.summary(recording)
     assert found.wasted > 100 * found.requests
     assert len(recording.of(SERVER)) < found.wasted / 10
-    said = r"it spins: `epoll.poll` at .*, line \d+, came back at once \d+ times"
+    said = r"it spins: `epoll.poll` at .*, line \d+, had something at once \d+ times"
     if sys.platform == "linux":
         assert re.search(said, summary.text(recording))
 
@@ -516,6 +518,15 @@ def test_what_cannot_be_seen_is_named(package: str, tmp_path: Path) -> None:
     script.write_text(f"import {package}\n{BARE}")
     recording = run.conversation([sys.executable, str(script), "{port}"], pace=0.1)
     assert f"{package} is loaded: it " in summary.text(recording)
+
+
+def test_processes_that_are_not_seen_are_told_of(tmp_path: Path) -> None:
+    script = tmp_path / "forks.py"
+    forks = "import os\n        if os.fork():\n            sock.close()\n            continue\n"
+    script.write_text(BARE.replace("while data", f"{forks}        while data"))
+    recording = run.conversation([sys.executable, str(script), "{port}"], 1, 0.1)
+    assert "processes that it started: 1; what they did" in summary.text(recording)
+    assert "no packet came in, as far as is seen" in summary.text(recording)
 
 
 TASKS = """
@@ -618,7 +629,7 @@ def test_the_program_reads_what_it_is_to(
 
 
 def test_a_hint_at_the_port(says: tuple[str, str]) -> None:
-    done = lab("observe", says[0])
+    done = lab("observe", says[0], "--stdin", "README.md")
     assert done.returncode == 1
     assert "--port PORT" in done.stderr
 

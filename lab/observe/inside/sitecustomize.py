@@ -55,6 +55,7 @@ class Recorder:
         self.ended: list[Event] = []
         self.rounds: dict[int, dict[Any, Event]] = {}  # by thread: what came to nothing of late
         self.cost = 0.0
+        self.forked = 0
 
     def thread(self) -> int:
         """Return this thread's number. The system's own are used again when a thread ends."""
@@ -121,10 +122,15 @@ class Recorder:
         last = {"call": "exit", "thread": self.thread(), "start": time.monotonic()}
         last |= {"end": last["start"], "cost": self.cost, "cpu": [time.thread_time()] * 2}
         last["unseen"] = [name for name in UNSEEN if name in sys.modules]
+        last["forked"] = self.forked
         lines = [json.dumps(event) + "\n" for event in (*self.ended, *unended, last)]
         with open(self.file, "w") as file:  # noqa: PTH123
             file.writelines(lines)
         self.abandon()
+
+    def fork(self) -> None:
+        """Count a child, which records nothing."""
+        self.forked += 1
 
     def abandon(self) -> None:
         """Record nothing any more: this is the end, or a forked child."""
@@ -622,7 +628,7 @@ def replace_ends() -> None:
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, terminated)  # unless the program has a way of its own
     atexit.register(recorder.finish)
-    os.register_at_fork(after_in_child=recorder.abandon)
+    os.register_at_fork(before=recorder.fork, after_in_child=recorder.abandon)
 
 
 def make_room() -> None:
