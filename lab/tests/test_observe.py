@@ -585,7 +585,7 @@ SAYS = """
 import socket, sys
 said = input()
 with socket.create_server(("127.0.0.1", 0 if len(sys.argv) > 1 else PORT)) as listener:
-    print("Listening")
+    print("Listening", flush=True)
     while True:
         sock, _ = listener.accept()
         sock.sendall(said.encode())
