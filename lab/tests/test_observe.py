@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from subprocess import PIPE
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from lab.harness import servers
 from lab.harness.clients import clients, expect, settle
 from lab.harness.servers import ROOT, STEPS, ServerError
 from lab.observe import run, summary, timeline, trace
+from lab.observe.inside import sitecustomize
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.show.arguments import Wrong
 from lab.tests.commands import lab
@@ -302,7 +304,14 @@ print(sorted(os.environ.items()), sorted(vars()), sys.stdin.read())
 """
 
 FREED = """
-import socket, sys, threading, weakref
+import _thread, socket, sys, threading, weakref
+def raises(*args, **options):
+    lock.release()
+    raise ValueError(args, options)
+lock = _thread.allocate_lock()
+lock.acquire()
+_thread.start_new_thread(raises, (1, 2), {"three": 3})
+lock.acquire()
 class Client(threading.Thread):
     def __init__(self, sock):
         super().__init__()
@@ -456,6 +465,38 @@ def test_time_in_no_call_has_a_name(handed_over: Recording) -> None:
 def test_a_socket_that_is_collected_has_a_close(handed_over: Recording) -> None:
     (came,), (closed,) = handed_over.clients(), handed_over.of(SERVER, "close")
     assert closed.client == came
+
+
+class Kqueue:
+    """One that has nothing."""
+
+    def control(self, changes: list[SimpleNamespace], most: int) -> list[SimpleNamespace]:
+        """Return as many as may be."""
+        return changes[:most]
+
+
+def test_what_kqueue_is_told_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sitecustomize, "recorder", recorder := sitecustomize.Recorder())
+    recorder.file = str(tmp_path / "record")
+    observed = type("kqueue", (sitecustomize.ObservedKernel,), {"kind": "kqueue", "real": Kqueue})()
+    for name, add in ((-1, 1), (-2, 1), (-1, 0), (-2, 0)):
+        observed.control([SimpleNamespace(ident=7, filter=name, flags=add)], 0)
+    assert [event["fds"] for event in recorder.ended] == [
+        [(7, what)] for what in ("r", "rw", "w", "")
+    ]
+    assert observed.control(None, 0) == []
+
+
+def test_what_select_and_epoll_are_told_adds_up() -> None:
+    """At the end only the listening socket is watched, and it always was."""
+    for step in (SELECT, EPOLL):
+        lines = conversation(step).lines
+        told = [line["fds"] for line in lines if line["process"] == SERVER and "fds" in line]
+        watched: dict[int, str] = {}
+        for changes in told:
+            watched.update(changes)
+        assert len(told) >= 4
+        assert sorted(watched.values()) == ["", "", "", "r"]
 
 
 def test_a_server_that_spins_is_folded_and_named() -> None:

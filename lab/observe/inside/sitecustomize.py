@@ -10,6 +10,7 @@ seconds of CLOCK_MONOTONIC, which all processes of a machine share. The last one
 seconds that all this took. Nothing here imports the rest of the lab.
 """
 
+import _thread
 import atexit
 import contextlib
 import errno
@@ -386,6 +387,9 @@ def replace_sockets() -> None:
 READ, WRITE = 1, 4
 """POLLIN and POLLOUT, which epoll has as well."""
 
+KQ_FILTER_READ, KQ_EV_ADD = -1, 1
+"""Of kqueue."""
+
 Fds = dict[int, str]
 """Descriptors, and for each what is waited for: "r", "w", "rw"."""
 
@@ -427,6 +431,7 @@ class ObservedKernel:
     def __init__(self, *args: Any, **options: Any) -> None:
         observe_tasks()
         self._kernel = type(self).real(*args, **options)
+        self._set: Fds = {}  # where that is not known from each change
 
     @classmethod
     def fromfd(cls, *args: Any) -> "ObservedKernel":
@@ -477,22 +482,25 @@ class ObservedKernel:
     def control(self, changes: Any, most: int, *args: Any) -> Any:
         """Change what is watched, or wait, as kqueue does."""
         changes = list(changes or ())
-        name, known = "control", {"handed": len(changes)}
-        if not most:
-            name, known = "change", {"fd": changes[0].ident}
-        with Call(f"{self.kind}.{name}", known) as event:
+        known: Event = {"handed": len(changes), "fds": [self._changed(one) for one in changes]}
+        if changes and not most:
+            known["fd"] = changes[0].ident
+        with Call(f"{self.kind}.{'control' if most else 'change'}", known) as event:
             found = self._kernel.control(changes, most, *args)
             if most:
                 event["ready"] = [one.ident for one in found]
         return found
 
+    def _changed(self, change: Any) -> tuple[int, str]:
+        """Return what is watched of a descriptor from now on: kqueue is told one by one."""
+        fd, letter = change.ident, "r" if change.filter == KQ_FILTER_READ else "w"
+        now = self._set.get(fd, "").replace(letter, "") + letter * bool(change.flags & KQ_EV_ADD)
+        self._set[fd] = now
+        return fd, now
+
 
 class ObservedPoll(ObservedKernel):
     """A stand-in for `select.poll`, which keeps its set in the program: each call hands it over."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._set: Fds = {}
 
     def _told(self, name: str, fd: int, what: str) -> contextlib.AbstractContextManager[object]:
         self._set[fd] = what
@@ -532,9 +540,11 @@ def replace_threads() -> None:
             real_sleep(seconds)
 
     time.sleep = sleep  # type: ignore[assignment]
-    for name in ("_start_new_thread", "_start_joinable_thread"):  # from Python 3.13 on, both
-        if hasattr(threading, name):
-            setattr(threading, name, starts_threads(getattr(threading, name)))
+    for name in ("start_new_thread", "start_joinable_thread"):  # from Python 3.13 on, both
+        if hasattr(_thread, name):
+            started = starts_threads(getattr(_thread, name))
+            setattr(_thread, name, started)
+            setattr(threading, f"_{name}", started)
 
 
 def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -543,10 +553,11 @@ def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
     def start(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         number = next(recorder.numbers)
 
-        def observed(*args: Any) -> None:
+        @functools.wraps(function)
+        def observed(*args: Any, **options: Any) -> None:
             recorder.here.number = number
             with Life("thread", {"tid": threading.get_native_id()}):
-                function(*args)
+                function(*args, **options)
 
         with Call("Thread.start", {"result": number}):
             return real(observed, *args, **options)
