@@ -118,8 +118,9 @@ def spins(events: Iterable[Event], seconds: float) -> str:
         if took > SPIN * seconds or rounds > ROUNDS:
             count = sum(event.wasted for event in those)
             what = those[0].error or ("nothing" if those[0].result == 0 else "something at once")
+            place = f" at {file}, line {line}," if file else ""
             return (
-                f"it spins: `{call}` at {file}, line {line}, had {what} {count} times in"
+                f"it spins: `{call}`{place} had {what} {count} times in"
                 f" {took:.2f} s, and nothing came of it"
             )
     return ""

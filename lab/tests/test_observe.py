@@ -360,7 +360,16 @@ with socket.create_server(("127.0.0.1", 0)) as sock:
     thread = threading.Thread(target=blocked, args=(sock,), name="it")
     thread.start()
     thread.join()
-for call in (lambda: select.select(None, (), ()), lambda: time.sleep(-1), lambda: sock.send(b"")):
+for call in (
+    lambda: select.select(None, (), ()),
+    lambda: select.select([sock], (), ()),
+    lambda: time.sleep(-1),
+    lambda: sock.send(b""),
+    lambda: sock.connect(("127.0.0.1", 1)),
+    lambda: socket.socket(socket.AF_INET, 99),
+    lambda: socket.socket().connect(("127.0.0.1", 1)),
+    lambda: select.poll(1),
+):
     try:
         call()
     except Exception as error:

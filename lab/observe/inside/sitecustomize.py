@@ -65,13 +65,6 @@ class Recorder:
         number: int = self.here.number
         return number
 
-    def call(self, call: str, /, **known: Any) -> "Call":
-        """Record the call that is made in the block; what is seen of its result is added there.
-
-        A call that is made by another one is part of that, and not recorded.
-        """
-        return Call(call, known)
-
     def begin(self, call: str, /, **known: Any) -> Event:
         """Begin with an event of this thread: it is under way until its `end`."""
         before = time.monotonic()
@@ -97,12 +90,11 @@ class Recorder:
         comes is one with the last that was made at the same place, if of none since anything came.
         """
         again = self.rounds.setdefault(event["thread"], {})
-        if not moot(event):
-            again.clear()
-            self.ended.append(event)
-            return
         same = [event.get(key) for key in ("call", "error", "file", "line", "task")]
         same += [event.get("error") == "EAGAIN" or event.get("fd")]
+        if not moot(event):
+            again.clear()
+            same = [id(event)]
         before = again.setdefault(tuple(same), event)
         if before is event:
             self.ended.append(event)
@@ -138,23 +130,33 @@ class Recorder:
         self.file = ""
         self.ended.clear()
         self.under_way.clear()
+        sockets.clear()
 
 
 recorder = Recorder()
 
 
-class Call:
-    """A call that is made in the block of a `with`, and recorded.
+class Hidden:
+    """A block of which no traceback tells: that an error goes on after `__exit__` adds no line."""
 
-    `leaf` is whether calls that are made by it are part of it. No traceback shows where the block
-    is: that the error is raised again from `__exit__` adds nothing to it.
+    def __enter__(self) -> object:
+        return self
+
+    def __exit__(
+        self, _: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error and traceback:
+            error.__traceback__ = traceback.tb_next
+
+
+class Call(Hidden):
+    """A call that is made in the block of a `with`, and recorded; its result is added there.
+
+    Calls that a `leaf` makes are part of it, and not recorded.
     """
 
-    leaf = True
-
-    def __init__(self, call: str, known: Event) -> None:
-        self.call = call
-        self.known = known
+    def __init__(self, call: str, known: Event, leaf: bool = True) -> None:
+        self.call, self.known, self.leaf = call, known, leaf
         self.event: Event | None = None
 
     def __enter__(self) -> Event:
@@ -170,20 +172,13 @@ class Call:
     def __exit__(
         self, _: object, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error and traceback:
-            error.__traceback__ = traceback.tb_next
+        super().__exit__(_, error, traceback)
         if not self.event:
             return
         recorder.here.inside = False
         if error:
             self.event["error"] = name_of(error)
         recorder.end(self.event)
-
-
-class Life(Call):
-    """What lasts while calls are made in it: a thread's."""
-
-    leaf = False
 
 
 def used(thread: int | None) -> float | None:
@@ -260,7 +255,7 @@ def descriptor(of: Any) -> int:
 # Sockets
 
 
-class Known(weakref.ref["ObservedSocket"]):
+class Known(weakref.ref[socket.socket]):
     """What is known of an open socket; the socket itself is as without us.
 
     If nobody closes it before it is collected, that is a `close` too.
@@ -270,24 +265,34 @@ class Known(weakref.ref["ObservedSocket"]):
     peer: str | None = None
     local: str | None = None
 
-    def __new__(cls, sock: "ObservedSocket") -> "Known":
+    def __new__(cls, sock: socket.socket) -> "Known":
         """Refer to a socket."""
-        known = super().__new__(cls, sock, collected)
-        known.fd = sock.fileno()
-        return known
+        it = super().__new__(cls, sock, collected)
+        it.fd = sock.fileno()
+        return it
 
 
 sockets: dict[int, Known] = {}
 """By descriptor."""
 
 
-def collected(known: Known) -> None:
-    """Record that a socket has been closed by the collector."""
-    if sockets.get(known.fd) is known:
-        del sockets[known.fd]
-        if recorder.file:  # be it in the middle of another call
-            at = where(sys._getframe())
-            recorder.end(recorder.begin("close", fd=known.fd, peer=known.peer, **at))
+def known(sock: socket.socket, fd: int | None = None) -> Known:
+    """Return what is known of a socket, which has, or had, this descriptor."""
+    return sockets.get(sock.fileno() if fd is None else fd) or Known(sock)
+
+
+def called(sock: socket.socket, name: str) -> Call:
+    """Record the call on a socket that is made in the block."""
+    it = known(sock)
+    return Call(name, {"fd": sock.fileno(), "peer": it.peer, "local": it.local})
+
+
+def collected(it: Known) -> None:
+    """Record that a socket has been closed by the collector, be it in the middle of a call."""
+    if sockets.get(it.fd) is it:
+        del sockets[it.fd]
+        at = where(sys._getframe())
+        recorder.end(recorder.begin("close", fd=it.fd, peer=it.peer, **at))
 
 
 class ObservedSocket(socket.socket):
@@ -296,53 +301,48 @@ class ObservedSocket(socket.socket):
     __slots__ = ()
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        known = sockets[self.fileno()] = Known(self)
-        with contextlib.suppress(OSError):
-            known.peer = address(self.getpeername())
+        with Hidden():
+            super().__init__(*args, **options)
+        if recorder.file:
+            it = sockets[self.fileno()] = Known(self)
+            with contextlib.suppress(OSError):
+                it.peer = address(self.getpeername())
 
     def __init_subclass__(cls) -> None:
         """Record what TLS makes of the calls."""
         if cls.__module__ == "ssl":
             observe(cls, (*MOVES, "read", "write", "do_handshake", "unwrap"))
 
-    def called(self, name: str) -> Call:
-        """Record the call on this socket that is made in the block."""
-        fd = self.fileno()
-        known = sockets.get(fd)
-        return Call(name, {"fd": fd, "peer": known and known.peer, "local": known and known.local})
-
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept, and know from now on who the new socket's peer is."""
-        with self.called("accept") as event:
+        with called(self, "accept") as event:
             sock, came_from = super().accept()
             event |= {"result": sock.fileno(), "peer": address(came_from)}
-            sockets[sock.fileno()].peer = address(came_from)
+            known(sock).peer = address(came_from)
         return sock, came_from
 
     def connect(self, to: Any) -> None:
         """Connect, and know from now on whence and whither."""
-        known = sockets[self.fileno()]
-        known.peer = address(to)
-        with self.called("connect") as event:
+        known(self).peer = address(to)
+        with called(self, "connect") as event:
             try:
                 super().connect(to)
             finally:
                 with contextlib.suppress(OSError):
-                    event["local"] = known.local = address(self.getsockname())
+                    event["local"] = known(self).local = address(self.getsockname())
 
     def detach(self) -> int:
         """Give the descriptor away: to another socket, or to somebody of whom nothing is known."""
         fd = super().detach()
-        if fd in sockets and sockets[fd]() is self:
-            del sockets[fd]
+        if known(self, fd)() is self:
+            sockets.pop(fd, None)
         return fd
 
     def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
         fd = self.fileno()
         if fd < 0:
             return super()._real_close(*args)  # type: ignore[misc, no-any-return]
-        with self.called("close"):
+        with called(self, "close"):
             sockets.pop(fd, None)
             return super()._real_close(*args)  # type: ignore[misc, no-any-return]
 
@@ -361,7 +361,7 @@ def observed_method(name: str, real: Any) -> Any:
 
     @functools.wraps(real, assigned=("__name__", "__doc__"))
     def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
-        with self.called(name) as event:
+        with called(self, name) as event:
             result = real(self, *args, **options)
             moved = args[0] if name == "sendall" else result
             if isinstance(moved, int):
@@ -430,7 +430,8 @@ class ObservedKernel:
 
     def __init__(self, *args: Any, **options: Any) -> None:
         observe_tasks()
-        self._kernel = type(self).real(*args, **options)
+        with Hidden():
+            self._kernel = type(self).real(*args, **options)
         self._set: Fds = {}  # where that is not known from each change
 
     @classmethod
@@ -556,7 +557,7 @@ def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def observed(*args: Any, **options: Any) -> None:
             recorder.here.number = number
-            with Life("thread", {"tid": threading.get_native_id()}):
+            with Call("thread", {"tid": threading.get_native_id()}, leaf=False):
                 function(*args, **options)
 
         with Call("Thread.start", {"result": number}):
@@ -582,19 +583,20 @@ def observe_tasks() -> None:
     def _run(self: Any) -> None:
         task: Any = getattr(self._callback, "__self__", None)
         if not hasattr(task, "get_coro") or not recorder.file:
-            return real(self)  # type: ignore[no-any-return]
+            with Hidden():
+                real(self)
+            return
         before = awaits.pop(task, None)
         if before:
             recorder.end(before.pop())
         life = before or [begun(task)]
-        try:
-            return real(self)  # type: ignore[no-any-return]
-        finally:
-            if task.done():
-                recorder.end(life[0])
-            else:
-                known = {"task": life[0]["task"], **awaited(task)}
-                awaits[task] = [*life, recorder.begin("await", **known)]
+        with Hidden():
+            real(self)
+        if task.done():
+            recorder.end(life[0])
+        else:
+            at = {"task": life[0]["task"], **awaited(task)}
+            awaits[task] = [*life, recorder.begin("await", **at)]
 
     events.Handle._run = _run
 
