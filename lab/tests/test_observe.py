@@ -407,8 +407,11 @@ ENV = ["env", "A=b", "python3", "{}"]
     ],
 )
 def test_a_program_does_what_it_does_without_us(
-    program: str, command: list[str], tmp_path: Path
+    program: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "sitecustomize.py").write_text("print(__name__, __file__)")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/own")
     script = tmp_path / "program.py"
     script.write_text(f"#!/usr/bin/env python3\n{program}")
     script.chmod(0o755)
@@ -419,10 +422,9 @@ def test_a_program_does_what_it_does_without_us(
 
 def shown(command: list[str], folder: Path) -> tuple[int, str, str]:
     """Return the status of a program, and what it prints, but for numbers of the moment."""
-    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     stdin = (folder / "program.py").read_text() if command[-2] == "-" else "typed"
     done = subprocess.run(
-        command, cwd=folder, env=given, input=stdin, capture_output=True, text=True, timeout=20
+        command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=20
     )
     out, err = (re.sub(MOMENT, "#", one) for one in (done.stdout, done.stderr))
     return done.returncode, out, err
