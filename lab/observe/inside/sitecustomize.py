@@ -248,8 +248,10 @@ def address(of: Any) -> str | None:
 
 
 def descriptor(of: Any) -> int:
-    """Return the descriptor of a socket, or of a descriptor."""
-    return of if isinstance(of, int) else int(of.fileno())
+    """Return the descriptor of a socket, or of a descriptor; -1 of what has none."""
+    with contextlib.suppress(Exception):  # the call says itself what is wrong with it
+        return of if isinstance(of, int) else int(of.fileno())
+    return -1
 
 
 # Sockets
@@ -412,7 +414,7 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
     observe_tasks()
     r, w, x = (list(one) if isinstance(one, Iterator) else one for one in (r, w, x))
     fds: Fds = {}
-    with contextlib.suppress(Exception):  # the call says itself what is wrong with them
+    with contextlib.suppress(TypeError):  # likewise
         for letter, group in zip("rwx", (r, w, x), strict=True):
             for fd in map(descriptor, group):
                 fds[fd] = fds.get(fd, "") + letter
@@ -420,6 +422,16 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
         found = real_select(r, w, x, timeout)
         event["ready"] = [descriptor(one) for group in found for one in group]
     return found
+
+
+def observed_change(name: str) -> Any:
+    """Return a method that tells a poller what to watch, and records that."""
+
+    def change(self: "ObservedKernel", fd: Any, *mask: int, **options: int) -> None:
+        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
+            getattr(self._kernel, name)(fd, *mask, **options)
+
+    return change
 
 
 class ObservedKernel:
@@ -438,8 +450,10 @@ class ObservedKernel:
     def fromfd(cls, *args: Any) -> "ObservedKernel":
         """Be one that is there already."""
         made = cls.__new__(cls)
-        made._kernel = cls.real.fromfd(*args)
+        made._kernel, made._set = cls.real.fromfd(*args), {}
         return made
+
+    register, modify, unregister = map(observed_change, ("register", "modify", "unregister"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
@@ -450,23 +464,7 @@ class ObservedKernel:
     def __exit__(self, *_: object) -> None:
         self._kernel.close()
 
-    def register(self, fd: Any, *mask: int, **options: int) -> None:
-        """Have a descriptor watched."""
-        self._change("register", fd, *mask, **options)
-
-    def modify(self, fd: Any, *mask: int, **options: int) -> None:
-        """Have it watched for something else."""
-        self._change("modify", fd, *mask, **options)
-
-    def unregister(self, fd: Any) -> None:
-        """Have it watched no more."""
-        self._change("unregister", fd)
-
-    def _change(self, name: str, fd: Any, *mask: int, **options: int) -> None:
-        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
-            getattr(self._kernel, name)(fd, *mask, **options)
-
-    def _told(self, name: str, fd: int, what: str) -> contextlib.AbstractContextManager[object]:
+    def _told(self, name: str, fd: int, what: str) -> Hidden:
         change = (fd, "" if name == "unregister" else what)
         return Call(f"{self.kind}.{name}", {"fd": fd, "fds": [change]})
 
@@ -503,11 +501,11 @@ class ObservedKernel:
 class ObservedPoll(ObservedKernel):
     """A stand-in for `select.poll`, which keeps its set in the program: each call hands it over."""
 
-    def _told(self, name: str, fd: int, what: str) -> contextlib.AbstractContextManager[object]:
+    def _told(self, name: str, fd: int, what: str) -> Hidden:
         self._set[fd] = what
         if name == "unregister":
             del self._set[fd]
-        return contextlib.nullcontext()  # which is no system call
+        return Hidden()  # it is no system call
 
     def _waits(self) -> Call:
         return handed(f"{self.kind}.poll", dict(self._set))
