@@ -401,9 +401,10 @@ def letters(mask: int = READ | WRITE) -> str:
     return "r" * bool(mask & READ) + "w" * bool(mask & WRITE)
 
 
-def handed(name: str, fds: Fds) -> Call:
-    """Record a call that hands all descriptors over: how many, and what is new since the last."""
-    before, recorder.here.fds = getattr(recorder.here, "fds", {}), fds
+def handed(name: str, fds: Fds, line: int = 0) -> Call:
+    """Record a call that hands all descriptors over: how many, and what is new at this line."""
+    sets: dict[tuple[str, int], Fds] = vars(recorder.here).setdefault("sets", {})
+    before, sets[name, line] = sets.get((name, line), {}), fds
     changes = [(fd, now) for fd, now in fds.items() if before.get(fd) != now]
     changes += [(fd, "") for fd in before if fd not in fds]
     return Call(name, {"handed": len(fds), "fds": changes} if changes else {"handed": len(fds)})
@@ -418,7 +419,7 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
         for letter, group in zip("rwx", (r, w, x), strict=True):
             for fd in map(descriptor, group):
                 fds[fd] = fds.get(fd, "") + letter
-    with handed("select", fds) as event:
+    with handed("select", fds, sys._getframe(1).f_lineno) as event:
         found = real_select(r, w, x, timeout)
         event["ready"] = [descriptor(one) for group in found for one in group]
     return found
