@@ -6,7 +6,7 @@ client waits in the backlog can only be seen from there.
   python -m lab observe step5_select -n 3
   python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
   python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
-  python -m lab observe --cmd 'python -m http.server {port}' --client 'curl http://{host}:{port}/'
+  python -m lab observe --cmd 'python -m http.server -b 127.0.0.1 {port}' --client 'curl http://{host}:{port}/'
   python -m lab observe --cmd 'python chat.py' --port 9000 --for 60
 """
 
