@@ -11,6 +11,8 @@ from lab.bench import command as bench
 from lab.check import command as check
 from lab.claims import command as claims
 from lab.harness.servers import ServerError
+from lab.live import command as live
+from lab.live import replay
 from lab.observe import command as observe
 from lab.observe import timeline
 from lab.pages import command as pages
@@ -21,6 +23,8 @@ COMMANDS: dict[str, Any] = {
     "check": check,
     "observe": observe,
     "timeline": timeline,
+    "live": live,
+    "replay": replay,
     "claims": claims,
     "bench": bench,
     "pages": pages,

@@ -5,10 +5,13 @@ From `/proc` on Linux (proc(5)), from `ps` elsewhere.
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 _LINUX = sys.platform == "linux"
 
@@ -22,6 +25,14 @@ def threads(pid: int) -> int:
     if _LINUX:
         return _number(pid, "status", "Threads")
     return max(0, len(_ps("-M", "-p", str(pid)).splitlines()) - 1)  # a heading, then a line each
+
+
+def asleep(pid: int, thread: int) -> bool:
+    """Return whether a thread, by the system's number, sleeps; False where nobody says."""
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "S"
+    return False
 
 
 def cpu_seconds(pid: int) -> float:
@@ -80,6 +91,48 @@ def descriptors(pid: int) -> int:
         return 0
 
 
+ESTABLISHED, CLOSE_WAIT, LISTEN = "01", "08", "0A"
+"""States of a connection as Linux numbers them."""
+
+
+class Connection(NamedTuple):
+    """One end of a TCP connection, or a listening socket: addresses are HOST:PORT.
+
+    `unsent` are the bytes that the other end's kernel has not taken, `unread` those that this one's
+    program has not. `inode` is 0 while no program has it.
+    """
+
+    local: str
+    local_port: int
+    peer: str
+    peer_port: int
+    state: str
+    unsent: int
+    unread: int
+    inode: int
+
+
+def connections() -> Iterator[Connection]:
+    """Yield every TCP connection here, where the system has a table of them (proc(5))."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                _, local, peer, state, queues, *_ = words = line.split()
+                unsent, unread = (int(size, 16) for size in queues.split(":"))
+                ends = (*_address(local), *_address(peer))
+                yield Connection(*ends, state, unsent, unread, int(words[9]))
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return an address of the kernel's table as HOST:PORT, and the port."""
+    digits, _, port = text.partition(":")
+    words = [bytes.fromhex(digits[i : i + 8]) for i in range(0, len(digits), 8)]
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    number = int(port, 16)
+    host = socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}", number
+
+
 def listening(port: int) -> str | None:
     """Return the loopback address at which somebody listens on `port`; "" if nobody does.
 
@@ -87,14 +140,9 @@ def listening(port: int) -> str | None:
     """
     if not _LINUX:
         return None
-    listen, only_ipv6 = "0A", "0" * 24 + "01000000"
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-                _, local, _, state, *_ = line.split()
-                address, _, number = local.partition(":")
-                if state == listen and int(number, 16) == port:
-                    return "::1" if address == only_ipv6 else "127.0.0.1"
+    for one in connections():
+        if one.state == LISTEN and one.local_port == port:
+            return "::1" if one.local.startswith("[::1]") else "127.0.0.1"
     return ""
 
 

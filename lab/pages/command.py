@@ -7,6 +7,7 @@ command fails if something would be, or if there is something to show that no pa
 """
 
 import argparse
+import asyncio
 import json
 import re
 import sys
@@ -18,6 +19,10 @@ from lab.broken import parts
 from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.harness.servers import ROOT, STEPS
+from lab.live import page as live
+from lab.live import replay
+from lab.live.app import App
+from lab.live.command import PROGRAMS
 from lab.pages import excerpts, outputs
 from lab.show import about, arguments
 from lab.show.tables import markdown
@@ -30,6 +35,9 @@ CLAIMS = ROOT / "docs" / "claims"
 
 FLOWS = ROOT / "docs" / "flows"
 """Where the timelines are."""
+
+REPLAYS = ROOT / "docs" / "replays"
+"""Where there is a recording of the idea of each step, to be looked at call by call."""
 
 DRAWN = {
     "step3.svg": STEPS[2:3],
@@ -109,7 +117,7 @@ def unshown() -> Iterator[str]:
     kept = json.loads((CLAIMS / "results.json").read_text())["claims"]
     yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
     yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
-    for file in sorted(ROOT.glob("docs/*/*.svg")):
+    for file in sorted((*ROOT.glob("docs/*/*.svg"), *REPLAYS.glob("*"))):
         if f"{file.parent.name}/{file.name}" not in text:
             yield f"picture {file.relative_to(ROOT)}"
 
@@ -119,9 +127,12 @@ def run(args: argparse.Namespace) -> int:
     if args.pictures:
         draw()
     wrong = []
-    for page in PAGES:
+    for page in (*PAGES, *sorted(REPLAYS.glob("*.html"))):
         before = page.read_text()
-        after = made(before, args.anew)
+        if page.suffix == ".html":
+            after = live.whole(live.recorded(before))
+        else:
+            after = made(before, args.anew)
         if after != before and args.check:
             wrong.append(f"{page.relative_to(ROOT)} is not current")
         elif after != before:
@@ -147,6 +158,9 @@ def draw() -> None:
     pictures.save(BENCH / "requests.svg", partial(plots.requests, results()))
     for name, steps in DRAWN.items():
         pictures.save(FLOWS / name, partial(timeline.draw, running.conversations(steps)))
+    for step in STEPS:
+        events = asyncio.run(replay.record(App(PROGRAMS), f"{step}/minimal", 3, 0.5))
+        (REPLAYS / f"{step.partition('_')[0]}.html").write_text(live.whole(events))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

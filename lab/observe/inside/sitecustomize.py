@@ -24,6 +24,7 @@ import select
 import selectors
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -57,6 +58,7 @@ class Recorder:
         self.rounds: dict[int, dict[Any, Event]] = {}  # by thread: what came to nothing of late
         self.cost = 0.0
         self.forked = 0
+        self.gate: Any = None  # where each call is told, and leave is waited for: see gate.py
 
     def thread(self) -> int:
         """Return this thread's number. The system's own are used again when a thread ends."""
@@ -69,6 +71,8 @@ class Recorder:
         """Begin with an event of this thread: it is under way until its `end`."""
         before = time.monotonic()
         event = {"call": call, "thread": self.thread(), **known, "count": 1}
+        if self.gate:
+            self.gate.before(event)
         event["cpu"] = [time.thread_time(), None]
         event["start"] = time.monotonic()
         self.under_way[id(event)] = event  # last, for a signal may come at any moment
@@ -80,7 +84,7 @@ class Recorder:
         event["end"] = time.monotonic()
         event["cpu"][1] = time.thread_time()
         self.under_way.pop(id(event), None)
-        self.keep(event)
+        (self.gate.after if self.gate else self.keep)(event)
         self.cost += time.monotonic() - event["end"]
 
     def keep(self, event: Event) -> None:
@@ -107,7 +111,7 @@ class Recorder:
 
     def finish(self) -> None:
         """Write what has ended, and what is under way and will never end; then no more."""
-        if not self.file:
+        if not self.file or self.gate:
             return
         unended = [{**event, "end": None} for event in list(self.under_way.values())]
         for event in unended:
@@ -128,6 +132,7 @@ class Recorder:
     def abandon(self) -> None:
         """Record nothing any more: this is the end, or a forked child."""
         self.file = ""
+        self.gate = None
         self.ended.clear()
         self.under_way.clear()
         sockets.clear()
@@ -187,6 +192,21 @@ def used(thread: int | None) -> float | None:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:  # noqa: PTH123
             return int(file.read().split()[0]) / 1e9
     return None
+
+
+def given(*values: Any) -> Event:
+    """Return what a call is given, or gives: the first of it, and where there is a gate only."""
+    if not recorder.gate:
+        return {}
+    said = (one for one in values if one is not None)
+    return {"given": [one if isinstance(one, int | float) else start_of(one) for one in said]}
+
+
+def start_of(one: Any) -> str:
+    """Return the first of some bytes, or of what else it is, as text."""
+    with contextlib.suppress(TypeError):
+        return bytes(memoryview(one)[:40]).decode("latin-1")
+    return str(one)[:40]
 
 
 MOOT = ("select", "sleep", "await", "setblocking", "settimeout")
@@ -283,10 +303,11 @@ def known(sock: socket.socket, fd: int | None = None) -> Known:
     return sockets.get(sock.fileno() if fd is None else fd) or Known(sock)
 
 
-def called(sock: socket.socket, name: str) -> Call:
+def called(sock: socket.socket, name: str, *args: Any) -> Call:
     """Record the call on a socket that is made in the block."""
     it = known(sock)
-    return Call(name, {"fd": sock.fileno(), "peer": it.peer, "local": it.local})
+    ends = {"fd": sock.fileno(), "peer": it.peer, "local": it.local}
+    return Call(name, ends | given(*args))
 
 
 def collected(it: Known) -> None:
@@ -363,13 +384,15 @@ def observed_method(name: str, real: Any) -> Any:
 
     @functools.wraps(real, assigned=("__name__", "__doc__"))
     def method(self: ObservedSocket, *args: Any, **options: Any) -> Any:
-        with called(self, name) as event:
+        with called(self, name, *args) as event:
             result = real(self, *args, **options)
             moved = args[0] if name == "sendall" else result
             if isinstance(moved, int):
                 event["result"] = moved
             elif moved is not None:
                 event["result"] = memoryview(moved).nbytes
+            if name == "recv":
+                event |= given(result)
         return result
 
     return method
@@ -401,8 +424,10 @@ def letters(mask: int = READ | WRITE) -> str:
     return "r" * bool(mask & READ) + "w" * bool(mask & WRITE)
 
 
-def handed(name: str, fds: Fds, line: int = 0) -> Call:
+def handed(name: str, fds: Fds, line: int = 0, timeout: Any = None) -> Call:
     """Record a call that hands all descriptors over: how many, and what is new at this line."""
+    if recorder.gate:  # which shows the set each time
+        return Call(name, {"handed": len(fds), "fds": [*fds.items()], **given(timeout)})
     sets: dict[tuple[str, int], Fds] = vars(recorder.here).setdefault("sets", {})
     before, sets[name, line] = sets.get((name, line), {}), fds
     changes = [(fd, now) for fd, now in fds.items() if before.get(fd) != now]
@@ -419,7 +444,7 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
         for letter, group in zip("rwx", (r, w, x), strict=True):
             for fd in map(descriptor, group):
                 fds[fd] = fds.get(fd, "") + letter
-    with handed("select", fds, sys._getframe(1).f_lineno) as event:
+    with handed("select", fds, sys._getframe(1).f_lineno, timeout) as event:
         found = real_select(r, w, x, timeout)
         event["ready"] = [descriptor(one) for group in found for one in group]
     return found
@@ -471,13 +496,13 @@ class ObservedKernel:
 
     def poll(self, *args: Any, **options: Any) -> Any:
         """Wait, as epoll does."""
-        with self._waits() as event:
+        with self._waits(*args[:1]) as event:
             found = self._kernel.poll(*args, **options)
             event["ready"] = [fd for fd, _ in found]
         return found
 
-    def _waits(self) -> Call:
-        return Call(f"{self.kind}.poll", {"handed": 0})
+    def _waits(self, *timeout: Any) -> Call:
+        return Call(f"{self.kind}.poll", {"handed": 0, **given(*timeout)})
 
     def control(self, changes: Any, most: int, *args: Any) -> Any:
         """Change what is watched, or wait, as kqueue does."""
@@ -508,8 +533,8 @@ class ObservedPoll(ObservedKernel):
             del self._set[fd]
         return Hidden()  # it is no system call
 
-    def _waits(self) -> Call:
-        return handed(f"{self.kind}.poll", dict(self._set))
+    def _waits(self, *timeout: Any) -> Call:
+        return handed(f"{self.kind}.poll", dict(self._set), 0, *timeout)
 
 
 real_select = select.select
@@ -536,7 +561,7 @@ def replace_threads() -> None:
     real_sleep = time.sleep
 
     def sleep(seconds: float) -> None:
-        with Call("sleep", {}):
+        with Call("sleep", given(seconds)):
             real_sleep(seconds)
 
     time.sleep = sleep  # type: ignore[assignment]
@@ -658,6 +683,10 @@ def make_room() -> None:
 def main() -> None:
     """Record this process, unless another one is recorded there already."""
     file = os.environ.pop("LAB_RECORD")
+    if os.path.exists(file) and stat.S_ISSOCK(os.stat(file).st_mode):  # noqa: PTH110, PTH116
+        import gate  # type: ignore[import-not-found]
+
+        recorder.file, recorder.gate = file, gate.Gate(file)
     make_room()
     with contextlib.suppress(FileExistsError), open(file, "x"):  # noqa: PTH123
         recorder.file = file

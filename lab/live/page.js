@@ -1,0 +1,684 @@
+
+// Words. What the reader reads, in each language.
+
+const TEXT = {
+  en: {
+    title: "A server, one call at a time", short: (n) => n ? `t${n}` : "main",
+    hold: "hold", go: "let it run", step: "one call", again: "start again", speed: "speed",
+    full_speed: "full speed", program: "program", beside: "beside it", nothing: "nothing",
+    add: "add", kind: "client", send: "send", remove: "remove", itself: "by itself", line: "text to send",
+    lesson: "lesson", no_lesson: "none", next: "next", back: "back", restart: "from the beginning",
+    clients: "clients", calls: "calls", program_of: "the program", kernel: "the kernel", time: "time",
+    listener: "listening socket", listening: "listening socket: in its backlog, not yet accepted", wakeup: "wake-up", main: "main thread", thread: (n) => `thread ${n}`,
+    sleeps: "sleeps", runs: "runs", held: "held", over: "ended", calling: "calls", idle: "waits", elsewhere: "in no call that is seen here: a lock, or a queue",
+    before: (what) => `before ${what}`, line_at: (n) => `, line ${n}`,
+    nobody: "nobody", unknown: "not known here",
+    connections: "connections", unread: "arrived, not read", unsent: "sent, not taken",
+    handed: "handed over, at every call", keeps: "kept in the kernel", handed_over: (n) => `${n} sockets`, came_back: "came back", not_yet: "not yet",
+    wake: (n) => `${n} ${n === 1 ? "byte" : "bytes"} on the way to wake the loop`, timers: "timers", due: (s) => `in ${s.toFixed(2)} s`,
+    queue: (n) => `jobs that wait for a worker: ${n}`, workers: "pool",
+    counted: (n, vain) => `${n} calls, ${vain} in vain (EAGAIN)`,
+    dropped: (n) => `${n} calls since the last picture`,
+    ended: "The program has ended: ", unseen: "No call of it is seen: it is no Python, or one that minds no PYTHONPATH.",
+    lost: "The servers have ended: run the command again.",
+    sent: "sent", got: "got", waits: "nothing yet", bytes: (n) => `${n} ${n === 1 ? "byte" : "bytes"}`, times: (n) => `${n} times`,
+    end: "the end", refuses: (what) => `cannot ${what}`, is: (who, fd) => `${who}, descriptor ${fd}`,
+    nobody_held: "No thread is held: all sleep in a call, until a client does something.",
+    right: "Yes.", wrong: (what) => `No: ${what}.`, which: "Which call comes next?",
+    lesson_end: "That was all of it. Change something: hold it, add clients, see.",
+    key: "Keys: h hold or let run, space one call, arrows move in a recording.",
+    lane_runs: "Threads: dark runs, light is in a call, hatched is held. Clients: hatched has got nothing yet, blue has sent and waits.",
+  },
+};
+const QUERY = new URLSearchParams(location.search);
+const LANG = QUERY.get("lang") in TEXT ? QUERY.get("lang") : "en";
+const T = TEXT[LANG];
+document.documentElement.lang = LANG;
+
+// The state: what all events so far have made of it.
+
+function nothing() {
+  return { servers: [], clients: new Map(), programs: [], kinds: [], paused: false, delay: 0, said: "", t: 0 };
+}
+
+function server() {
+  return {
+    title: "", files: {}, file: "", threads: new Map(), names: new Map(), set: new Map(), ready: null,
+    mechanism: "", listener: null, peers: new Map(), kernel: null, wake: 0, timers: [], queue: null, calls: 0, vain: 0,
+    rows: [], exit: "", unseen: false,
+  };
+}
+
+function apply(state, e) {
+  const s = state.servers[e.s];
+  if (e.t) state.t = e.t;
+  switch (e.kind) {
+    case "hello": state.programs = e.programs; state.kinds = e.kinds; break;
+    case "reset":
+      Object.assign(state, nothing(), { programs: state.programs, kinds: state.kinds });
+      state.servers = Array.from({ length: e.count }, server);
+      break;
+    case "start": s.title = e.title; break;
+    case "source": s.files[e.file] = e.text.split("\n"); s.file ||= e.file; break;
+    case "mode": state.paused = e.paused; state.delay = e.delay; break;
+    case "serves": s.unseen = !e.seen; break;
+    case "exit": s.exit = e.how; for (const thread of s.threads.values()) over(thread, e.t); break;
+    case "kernel": s.kernel = e.backlog ? e : null; break;
+    case "thread": thread_event(s, e); break;
+    case "idle": thread_of(s, e.thread, e.t).idle = e.idle; break;
+    case "begin": begin(state, s, e); break;
+    case "leave": leave(s, e); break;
+    case "end": end(state, s, e); break;
+    case "client": client_event(state, s, e); break;
+  }
+}
+
+function thread_of(s, number, t) {
+  if (!s.threads.has(number))
+    s.threads.set(number, { number, state: "runs", call: null, lane: [], since: t, until: null });
+  return s.threads.get(number);
+}
+
+function thread_event(s, e) {
+  const thread = thread_of(s, e.thread, e.t);
+  if (e.over) over(thread, e.t);
+}
+
+function over(thread, t) {
+  close_lane(thread, t);
+  thread.state = "over"; thread.call = null; thread.until ??= t;
+}
+
+function close_lane(thread, t) {
+  const open = thread.lane.at(-1);
+  if (open && open.until === null) open.until = t;
+}
+
+function begin(state, s, e) {
+  const thread = thread_of(s, e.thread, e.t);
+  thread.idle = false; thread.call = e; thread.state = e.held ? "held" : "in"; e.at = e.t;
+  thread.lane.push({ from: e.t, until: null, kind: e.held ? "held" : "in", label: e.call });
+  if (e.file && s.files[e.file]) s.file = e.file;
+  if (["listen", "accept"].includes(e.call)) s.listener = e.fd;
+  if (HANDED.test(e.call)) s.set = new Map(e.fds);
+  else for (const [fd, way] of e.fds ?? []) way ? s.set.set(fd, way) : s.set.delete(fd);
+  if (WAITS.test(e.call)) { s.mechanism = e.call; s.ready = null; }
+  if (e.loop) { s.timers = e.loop.timers ?? []; s.queue = e.loop.queue ?? null; }
+  s.calls += 1;
+  const what = phrase(s, e) + (e.line ? T.line_at(e.line) : "");
+  s.rows.push({ number: s.calls, s: e.s, thread: e.thread, begin: e, what, came: null });
+  thread.row = s.rows.at(-1);
+  if (s.rows.length > 300) s.rows.splice(0, 100);
+  state.said = e.held && thread.last ? `${thread.last}; ${T.before(what)}` : `${name_of(thread)}: ${what}`;
+}
+
+function leave(s, e) {
+  const thread = thread_of(s, e.thread, e.t);
+  if (thread.state !== "held") return;
+  close_lane(thread, e.t);
+  thread.state = "in"; thread.call.at = e.t;
+  thread.lane.push({ from: e.t, until: null, kind: "in", label: thread.call.call });
+}
+
+function end(state, s, e) {
+  const thread = thread_of(s, e.thread, e.t);
+  const call = thread.call;
+  if (!call) return;
+  close_lane(thread, e.t);
+  if (thread.lane.length > 4000) thread.lane.splice(0, 1000);
+  if (e.error === "EAGAIN") s.vain += e.count ?? 1;
+  else if (call.call === "accept" && e.result != null) s.peers.set(e.result, e.peer);
+  else if (call.call === "close") { s.peers.delete(call.fd); if (!HANDED.test(s.mechanism)) s.set.delete(call.fd); }
+  else if (is_wakeup(s, call) && e.result) s.wake += call.call === "send" ? e.result : -e.result;
+  if (e.ready) s.ready = e.ready;
+  thread.call = null; thread.state = "runs";
+  const came = result(s, call, e);
+  state.said = thread.last = `${name_of(thread)}: ${thread.row.what} → ${came}`;
+  thread.row.came = came;
+}
+
+// The two ends of a pair of sockets that the program has for itself have no address.
+function is_wakeup(s, call) {
+  return ["send", "recv"].includes(call.call) && !call.peer && call.fd !== s.listener && !s.peers.has(call.fd);
+}
+
+function client_event(state, s, e) {
+  if (!state.clients.has(e.name)) state.clients.set(e.name, { name: e.name, kind: e.what, next: "", at: [] });
+  const client = state.clients.get(e.name);
+  const here = (client.at[e.s] ??= { state: "", sent: "", sizes: [0, 0], got: "", lane: [] });
+  const last = here.lane.at(-1);
+  const turn = (kind) => {
+    if (last && last.until === null) last.until = e.t;
+    if (kind) here.lane.push({ from: e.t, until: null, kind });
+  };
+  switch (e.did) {
+    case "added": client.kind = e.what; client.next = e.next; break;
+    case "next": client.next = e.next; break;
+    case "connected": s.names.set(e.address, e.name); here.state = "waits"; turn("waits"); break;
+    case "send": here.sent = tail(here.sent + e.data, e.size); here.sizes[0] += e.size; if (here.state !== "waits") turn("asks"); break;
+    case "received":
+      here.got = tail(here.got + e.data, e.size); here.sizes[1] += e.size; here.state = "served"; turn("silent"); break;
+    case "end": here.state = "end"; turn(null); break;
+    case "failed": here.state = "failed"; here.error = `${T.refuses(e.what)}: ${e.error}`; turn(null); break;
+    case "reset": case "left": here.state = "left"; client.left = true; client.next = ""; turn(null); break;
+  }
+}
+
+function tail(text, size) {
+  return (size > 40 ? text + "…" : text).slice(-60);
+}
+
+// The calls that wait for several, and those of them that are handed the whole set every time.
+const WAITS = /^select$|\.(poll|control)$/, HANDED = /^select$|^poll\./;
+
+// Sentences about calls.
+
+function who(s, fd, peer) {
+  if (fd === s.listener) return T.listener;
+  const address = peer ?? s.peers.get(fd);
+  if (address) return s.names.get(address) ?? address;
+  return s.listener === null ? `${fd}` : `${T.wakeup} (${fd})`;
+}
+
+function phrase(s, e) {
+  const given = (e.given ?? []).map((one) => (typeof one === "string" && one !== "None" ? JSON.stringify(one) : one));
+  if (HANDED.test(e.call)) given.unshift(T.handed_over(e.handed));
+  else if (e.fd != null) given.unshift(who(s, e.fd, e.call === "accept" ? null : e.peer));
+  return `${e.call}(${given.join(", ")})`;
+}
+
+function result(s, call, e) {
+  if (e.error) return e.error + (e.count > 1 ? `, ${T.times(e.count)}` : "");
+  if (e.ready) return e.ready.length ? e.ready.map((fd) => who(s, fd)).join(", ") : T.nobody;
+  if (call.call === "accept") return T.is(s.names.get(e.peer) ?? e.peer, e.result);
+  if (call.call === "recv" && e.result === 0) return T.end;
+  if (e.result != null && /^(recv|send)/.test(call.call))
+    return T.bytes(e.result) + (call.call === "recv" && e.given?.[0] ? ` ${JSON.stringify(e.given[0])}` : "");
+  return "✓";
+}
+
+function name_of(thread) {
+  return thread.number === 0 ? T.main : T.thread(thread.number);
+}
+
+function shown_state(thread) {
+  if (thread.state === "runs" && thread.idle) return "idle";
+  if (thread.state !== "in") return thread.state;
+  const long = RECORDED ? thread.call.long : clock() - thread.call.at > 0.05;
+  return long ? "sleeps" : "calling";
+}
+
+// Making the page.
+
+function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes))
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key in made && key !== "list") made[key] = value;
+    else made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function text(where, value) {
+  if (where.textContent !== value) where.textContent = value;
+}
+
+// Keep one element for each item, in their order: what has the focus keeps it.
+function sync(parent, items, key, create, update) {
+  const known = (parent.known ??= new Map());
+  const wanted = new Set(items.map(key));
+  for (const [name, child] of known) if (!wanted.has(name)) { child.remove(); known.delete(name); }
+  items.forEach((item, i) => {
+    const name = key(item);
+    if (!known.has(name)) known.set(name, create(item));
+    const child = known.get(name);
+    if (parent.children[i] !== child) parent.insertBefore(child, parent.children[i] ?? null);
+    update(child, item);
+  });
+}
+
+// What is there of a run that is over goes.
+function clear() {
+  for (const place of [$("#servers"), $("#clients ul"), $("#calls tbody")]) sync(place, [], () => 0);
+}
+
+const $ = (selector, within = document) => within.querySelector(selector);
+let state = nothing();
+let at = 0; // in a recording: how many events have been applied
+let drawn = 0; // calls at the last picture
+let dirty = true;
+
+function draw() {
+  requestAnimationFrame(draw);
+  const moving = !RECORDED && state.servers.some((s) => [...s.threads.values()].some((one) => one.state === "in"));
+  if (!dirty && !(moving && performance.now() - drawn_at > 200)) return;
+  dirty = false; drawn_at = performance.now();
+  const calls = state.servers.reduce((sum, s) => sum + s.calls, 0);
+  draw_controls();
+  const host = $("#servers");
+  host.className = state.servers.length > 1 ? "several" : "";
+  sync(host, state.servers.map((s, number) => ({ s, number })), (one) => one.number, make_server, draw_server);
+  draw_clients();
+  draw_calls();
+  const skipped = calls - drawn > 100 ? ` (${T.dropped(calls - drawn)})` : "";
+  const exit = state.servers.find((s) => s.exit);
+  drawn = calls;
+  if (performance.now() - said_at > 500 || state.paused || RECORDED) {
+    said_at = performance.now();
+    text($("#said"), exit ? T.ended + exit.exit : state.servers.some((s) => s.unseen) ? T.unseen : state.said + skipped);
+    $("#said").classList.toggle("bad", Boolean(exit));
+  } else dirty = true;
+  draw_lesson();
+}
+let drawn_at = 0, said_at = 0;
+
+function make_server({ number }) {
+  return make("div", { className: "server" },
+    make("section", { className: "program" }, make("h2"), make("ul", { className: "threads" }),
+      make("ol", { className: "code", tabIndex: 0 })),
+    make("section", { className: "kernel" }, make("h2", { textContent: T.kernel }),
+      make("h3", { textContent: T.listening }), make("div", { className: "backlog" }),
+      make("h3", { textContent: T.connections }), make("table", { className: "connections" }),
+      make("div", { className: "mechanism" }), make("div", { className: "loop" })),
+    make("section", { className: "time" }, make("h2"), make("canvas", { className: "lanes", role: "img", ariaLabel: T.time }), make("small", { textContent: T.lane_runs })));
+}
+
+function draw_server(place, { s, number }) {
+  text($("h2", place), `${T.program_of}: ${s.title}`);
+  sync($(".threads", place), [...s.threads.values()].slice(-40), (one) => one.number, () => make_thread(number), (row, one) => draw_thread(row, s, one));
+  draw_code($(".code", place), s);
+  draw_kernel(place, s);
+  text($(".time h2", place), `${T.time}: ${T.counted(s.calls, s.vain)}`);
+  draw_lanes($("canvas", place), s, number);
+}
+
+function make_thread(number) {
+  const row = make("li", {}, make("b"), " ", make("span", { className: "state" }), " ", make("span", { className: "call" }), " ");
+  row.append(make("button", { textContent: T.step, hidden: true, onclick: () => wish({ do: "step", session: number, thread: row.thread }) }));
+  return row;
+}
+
+function draw_thread(row, s, thread) {
+  row.thread = thread.number;
+  const shown = shown_state(thread);
+  row.dataset.state = shown; row.dataset.call = thread.call?.call ?? "";
+  text(row.children[0], name_of(thread));
+  text(row.children[1], T[shown]);
+  row.children[1].className = `state ${shown}`;
+  const what = shown === "idle" ? T.elsewhere : thread.call ? phrase(s, thread.call) + (thread.call.line ? T.line_at(thread.call.line) : "") : "";
+  text(row.children[2], shown === "held" ? T.before(what) : what);
+  row.children[3].hidden = shown !== "held" || RECORDED !== null;
+}
+
+function draw_code(list, s) {
+  const lines = s.files[s.file];
+  if (!lines) return;
+  if (list.file !== s.file) {
+    list.file = s.file;
+    list.setAttribute("aria-label", s.file);
+    list.replaceChildren(...lines.map((line) => make("li", {}, make("span", { textContent: line || " " }))));
+    list.marked = new Map();
+  }
+  const marks = new Map();
+  for (const thread of s.threads.values())
+    if (thread.call?.file === s.file && thread.call.line)
+      (marks.get(thread.call.line) ?? marks.set(thread.call.line, []).get(thread.call.line)).push(thread);
+  for (const [line, item] of list.marked) if (!marks.has(line)) { item.className = ""; item.children[1]?.remove(); list.marked.delete(line); }
+  for (const [line, threads] of marks) {
+    const item = list.children[line - 1];
+    if (!item) continue;
+    const names = threads.slice(0, 3).map((one) => `${name_of(one)} ${T[shown_state(one)]}`).join(", ");
+    if (!item.children[1]) item.append(make("span", { className: "who" }));
+    text(item.children[1], `◀ ${names}${threads.length > 3 ? " …" : ""}`);
+    item.className = threads.some((one) => one.state === "held") ? "at held" : "at";
+    if (!list.marked.has(line) && list.clientHeight) {
+      const top = item.offsetTop - list.offsetTop;
+      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 30) list.scrollTop = top - list.clientHeight / 2;
+    }
+    list.marked.set(line, item);
+  }
+}
+
+function chips(where, names, ready = false, none = T.nobody) {
+  const wanted = JSON.stringify([names, ready, none]);
+  if (where.shown === wanted) return;
+  where.shown = wanted;
+  where.replaceChildren(...(names.length
+    ? names.map((name) => make("span", { className: ready ? "chip ready" : "chip", textContent: name }))
+    : [make("span", { className: "none", textContent: none })]));
+}
+
+function draw_kernel(place, s) {
+  const backlog = $(".backlog", place), table = $(".connections", place);
+  const label = (address) => s.names.get(address) ?? address;
+  chips(backlog, s.kernel?.backlog.map(label) ?? [], false, s.kernel ? T.nobody : T.unknown);
+  const accepted = new Map([...s.peers].map(([fd, peer]) => [peer, fd]));
+  const rows = s.kernel ? Object.entries(s.kernel.connections).slice(0, 200) : [...s.peers.values()].map((peer) => [peer, null]);
+  if (!table.tHead) {
+    table.createTHead().append(make("tr", {}, ...["", T.unread, T.unsent].map((one) => make("th", { textContent: one, scope: "col" }))));
+    table.append(make("tbody"));
+  }
+  sync(table.tBodies[0], rows, ([peer]) => peer, () => make("tr", {}, make("th", { scope: "row" }), make("td"), make("td")), (row, [peer, sizes]) => {
+    row.dataset.peer = label(peer);
+    text(row.children[0], label(peer) + (accepted.has(peer) ? ` (${accepted.get(peer)})` : ""));
+    text(row.children[1], sizes ? `${sizes[0]}` : "?");
+    text(row.children[2], sizes ? `${sizes[1] + sizes[2]}` : "?");
+  });
+  const part = $(".mechanism", place);
+  if (s.mechanism) {
+    if (!part.children.length)
+      part.append(make("h3"), make("div", { className: "set" }), make("h3", { textContent: T.came_back }), make("div", { className: "ready" }));
+    text(part.children[0], `${s.mechanism.split(".")[0]}: ${HANDED.test(s.mechanism) ? T.handed : T.keeps}`);
+    chips(part.children[1], [...s.set.keys()].map((fd) => who(s, fd)));
+    chips(part.children[3], s.ready?.map((fd) => who(s, fd)) ?? [], Boolean(s.ready?.length), s.ready ? T.nobody : T.not_yet);
+  }
+  const loop = $(".loop", place);
+  const lines = [];
+  if (s.wake > 0) lines.push(T.wake(s.wake));
+  if (s.timers.length) lines.push(`${T.timers}: ${s.timers.map((one) => T.due(one)).join(", ")}`);
+  if (s.queue !== null) lines.push(T.queue(s.queue));
+  text(loop, lines.join("; "));
+}
+
+// The lanes of time.
+
+const HEIGHT = 16, NAME = 92, WINDOW = 20;
+
+function draw_lanes(canvas, s, number) {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+  const threads = [...s.threads.values()].filter((one) => one.lane.length).slice(-8);
+  const clients = [...state.clients.values()].filter((one) => one.at[number]).slice(-10);
+  const now = RECORDED ? state.t : clock();
+  const from = RECORDED ? RECORDED.first : now - WINDOW, until = RECORDED ? RECORDED.last : now;
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth;
+  const height = (threads.length + clients.length) * (HEIGHT + 4) + 16;
+  canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  pen.font = "11px system-ui, sans-serif"; pen.textBaseline = "middle";
+  const x = (t) => NAME + Math.max(0, Math.min(1, (t - from) / (until - from || 1))) * (width - NAME - 4);
+  const looks = {
+    runs: colour("runs"), in: colour("sleeps"), held: colour("held"), waits: colour("held"), silent: colour("line"), asks: colour("asks"),
+  };
+  const bar = (y, from, until, kind, label) => {
+    const a = x(from), b = Math.max(x(until), a + 1);
+    pen.fillStyle = looks[kind]; pen.fillRect(a, y, b - a, HEIGHT);
+    pen.strokeStyle = colour("ink"); pen.lineWidth = 1;
+    if (kind === "held" || kind === "waits")
+      for (let i = a; i < b; i += 5) { pen.beginPath(); pen.moveTo(i, y + HEIGHT); pen.lineTo(Math.min(i + 5, b), y); pen.stroke(); }
+    if (label && b - a > pen.measureText(label).width + 6) {
+      pen.fillStyle = colour("ink"); pen.fillText(label, a + 3, y + HEIGHT / 2);
+    }
+  };
+  let y = 2;
+  const row = (name, draw_row) => { pen.fillStyle = colour("ink"); pen.fillText(name.slice(0, 15), 0, y + HEIGHT / 2); draw_row(); y += HEIGHT + 4; };
+  for (const client of clients)
+    row(client.name, () => {
+      for (const one of client.at[number].lane) if ((one.until ?? now) >= from) bar(y, one.from, one.until ?? now, one.kind, "");
+    });
+  for (const thread of threads)
+    row(name_of(thread), () => {
+      const end = thread.until ?? now;
+      if (end >= from) bar(y, Math.max(thread.since, from), end, "runs", "");
+      for (const one of thread.lane) if ((one.until ?? now) >= from) bar(y, one.from, one.until ?? now, one.kind, one.label);
+    });
+  pen.fillStyle = colour("dim");
+  pen.fillText(RECORDED ? `${(until - from).toFixed(1)} s` : `${WINDOW} s`, NAME, y + 6);
+  if (RECORDED) { pen.fillStyle = colour("mark"); pen.fillRect(x(now) - 1, 0, 2, y); }
+}
+
+// The clients.
+
+function draw_clients() {
+  const place = $("#clients"), adding = $(".adding", place);
+  text($("h2", place), T.clients);
+  if (!RECORDED && !adding.children.length && state.kinds.length) {
+    const kind = make("select", { ariaLabel: T.kind }, ...state.kinds.map((one) => new Option(one)));
+    adding.append(kind, make("button", { textContent: T.add, onclick: () => wish({ do: "add", kind: kind.value }) }));
+  }
+  const shown = [...state.clients.values()].filter((one) => !one.left).slice(-100);
+  sync($("ul", place), shown, (one) => one.name, make_client, draw_client);
+}
+
+function make_client(client) {
+  const typed = make("input", { ariaLabel: `${client.name}: ${T.line}`, size: 12, value: "^abc$" });
+  const send = (event) => { event.preventDefault(); wish({ do: "write", client: client.name, text: typed.value + (lines_wanted() ? "\n" : "") }); };
+  const controls = RECORDED ? [] : [
+    make("button", { className: "next", onclick: () => wish({ do: "next", client: client.name }) }),
+    make("button", { className: "play", textContent: T.itself, onclick: () => wish({ do: "play", client: client.name }) }),
+    make("form", { className: "row", onsubmit: send, hidden: client.kind !== "by hand" }, typed, make("button", { textContent: T.send })),
+    make("button", { textContent: T.remove, ariaLabel: `${T.remove} ${client.name}`, onclick: () => wish({ do: "remove", client: client.name }) }),
+  ];
+  return make("li", {}, make("b", { textContent: client.name }), ` ${client.kind ?? ""} `, make("div", { className: "cells" }), make("div", { className: "row" }, ...controls));
+}
+
+function lines_wanted() {
+  return state.servers.some((s) => /prime|file/.test(s.title));
+}
+
+function draw_client(row, client) {
+  row.dataset.client = client.name;
+  sync($(".cells", row), client.at.map((here, number) => ({ here, number })), (one) => one.number, () => make("div", { className: "bytes" }), (cell, { here }) => {
+    const say = { "": "", waits: T.waits, served: "", end: T.end, failed: here.error, left: "" }[here.state];
+    const part = (word, size, data) => size && `${word} ${T.bytes(size)}${data && ` ${JSON.stringify(data)}`}`;
+    text(cell, [part(T.sent, here.sizes[0], here.sent), part(T.got, here.sizes[1], here.got), say].filter(Boolean).join("; "));
+  });
+  const next = $(".next", row);
+  if (next) {
+    next.hidden = $(".play", row).hidden = !client.next;
+    text(next, client.next);
+  }
+}
+
+// The calls, one a row.
+
+function draw_calls() {
+  const rows = state.servers.flatMap((s) => s.rows.slice(-60));
+  if (state.servers.length > 1) rows.sort((a, b) => a.begin.t - b.begin.t);
+  rows.splice(0, rows.length - 60);
+  text($("#calls h2"), T.calls);
+  const scroll = $("#calls .scroll"), low = scroll.scrollTop + scroll.clientHeight > scroll.scrollHeight - 30;
+  sync($("#calls tbody"), rows, (one) => `${one.s}/${one.number}`, () => make("tr", {}, ...Array.from({ length: 4 }, () => make("td"))), (line, one) => {
+    if (line.done) return;
+    const s = state.servers[one.s];
+    line.dataset.number = one.number; line.dataset.call = one.begin.call;
+    text(line.children[0], `${state.servers.length > 1 ? `${s.title.slice(0, 5)} ` : ""}${one.number}`);
+    text(line.children[1], T.short(one.thread));
+    text(line.children[2], one.what);
+    text(line.children[3], one.came === null ? "…" : `→ ${one.came}`);
+    line.done = one.came !== null;
+  });
+  if (low) scroll.scrollTop = scroll.scrollHeight;
+}
+
+// The controls.
+
+function draw_controls() {
+  const bar = $("#controls");
+  if (!bar.children.length) RECORDED ? make_replay(bar) : make_live(bar);
+  if (RECORDED) {
+    $("#place").value = at;
+    text($("#where"), `${state.servers[0]?.calls ?? 0} / ${RECORDED.calls}`);
+    return;
+  }
+  text($("#hold"), state.paused ? T.go : T.hold);
+  $("#hold").setAttribute("aria-pressed", String(state.paused));
+  $("#step").disabled = !state.paused;
+  const choose = $("#program"), beside = $("#beside");
+  if (choose.options.length !== state.programs.length) {
+    choose.replaceChildren(...state.programs.map((one) => new Option(one)));
+    beside.replaceChildren(new Option(T.nothing, ""), ...state.programs.map((one) => new Option(one)));
+  }
+  if (document.activeElement !== choose) choose.value = state.servers[0]?.title ?? "";
+  if (document.activeElement !== beside) beside.value = state.servers[1]?.title ?? "";
+}
+
+function make_live(bar) {
+  const open = () => wish({ do: "open", titles: [...new Set([$("#program").value, $("#beside").value].filter(Boolean))] });
+  const speeds = [[T.full_speed, 0], ["0.1 s", 0.1], ["0.5 s", 0.5], ["1 s", 1]];
+  bar.append(
+    make("button", { id: "hold", title: T.key, onclick: () => wish({ do: "mode", paused: !state.paused, delay: state.delay }) }),
+    make("button", { id: "step", textContent: T.step, onclick: one_call }),
+    make("label", {}, `${T.speed} `, make("select", { id: "speed", onchange: (e) => wish({ do: "mode", paused: false, delay: Number(e.target.value) }) }, ...speeds.map(([name, value]) => new Option(name, value)))),
+    make("label", {}, `${T.program} `, make("select", { id: "program", onchange: open })),
+    make("label", {}, `${T.beside} `, make("select", { id: "beside", onchange: open })),
+    make("button", { id: "again", textContent: T.again, onclick: open }),
+    make("label", {}, `${T.lesson} `, make("select", { id: "chosen", onchange: (e) => start_lesson(Number(e.target.value)) },
+      new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one)))));
+}
+
+function one_call() {
+  const held = state.servers.some((s) => [...s.threads.values()].some((one) => one.state === "held"));
+  if (held) wish({ do: "step" });
+  else { state.said = T.nobody_held; dirty = true; }
+}
+
+document.addEventListener("keydown", (e) => {
+  if (e.target.closest("input, select, button, textarea") && !(RECORDED && e.target.id === "place")) return;
+  if (RECORDED) {
+    const moves = { ArrowRight: 1, ArrowLeft: -1 };
+    if (e.key in moves) { e.preventDefault(); to_call(state.servers[0].calls + moves[e.key]); }
+    if (e.key === "Home" || e.key === "End") { e.preventDefault(); to_call(e.key === "Home" ? 0 : RECORDED.calls); }
+  } else if (e.key === "h") $("#hold").click();
+  else if (e.key === " ") { e.preventDefault(); if (state.paused) one_call(); }
+});
+
+// A server that runs.
+
+let offset = null;
+const clock = () => performance.now() / 1000 - (offset ?? 0);
+
+async function wish(what) {
+  try {
+    const answer = await fetch("/do", { method: "POST", headers: { "X-Token": QUERY.get("token") ?? "" }, body: JSON.stringify(what) });
+    if (!answer.ok) { state.said = await answer.text(); dirty = true; }
+  } catch { state.said = T.lost; dirty = true; }
+}
+
+function live() {
+  const source = new EventSource(`/events?token=${encodeURIComponent(QUERY.get("token") ?? "")}`);
+  source.onmessage = (parcel) => {
+    for (const e of JSON.parse(parcel.data)) {
+      if (e.kind === "hello") state = nothing();
+      if (e.kind === "reset") clear();
+      apply(state, e);
+    }
+    if (state.t) {
+      const ahead = performance.now() / 1000 - state.t;
+      offset = offset === null ? ahead : Math.min(offset, ahead);
+    }
+    dirty = true;
+  };
+  source.onerror = () => { state.said = T.lost; dirty = true; };
+}
+
+// A recording.
+
+function replay() {
+  const open = new Map();
+  let calls = 0;
+  for (const e of RECORDED) {
+    const key = `${e.s}/${e.thread}`;
+    if (e.kind === "begin") { open.set(key, e); calls += 1; }
+    if (e.kind === "end" && open.has(key)) { open.get(key).long = e.t - open.get(key).t > 0.002; open.delete(key); }
+  }
+  for (const e of open.values()) e.long = true;
+  const times = RECORDED.filter((e) => e.t).map((e) => e.t);
+  Object.assign(RECORDED, { calls, first: times[0], last: times.at(-1) });
+  const place = () => to_call(Number(new URLSearchParams(location.hash.slice(1)).get("call") ?? 0));
+  addEventListener("hashchange", place);
+  place();
+}
+
+// Go to just after the begin of a call; 0 is the start.
+function to_call(number) {
+  number = Math.max(0, Math.min(RECORDED.calls, number || 0));
+  let calls = 0, index = 0;
+  while (index < RECORDED.length && !(RECORDED[index].kind === "begin" && calls === number)) calls += RECORDED[index++].kind === "begin";
+  if (number === RECORDED.calls) index = RECORDED.length;
+  else while (index > 0 && RECORDED[index - 1].kind !== "begin" && number > 0) index -= 1;
+  to(index);
+  history.replaceState(null, "", `#call=${number}`);
+}
+
+function to(index) {
+  if (index < at) { state = nothing(); at = 0; clear(); }
+  while (at < index) apply(state, RECORDED[at++]);
+  dirty = true;
+}
+
+let playing = null;
+
+function make_replay(bar) {
+  const move = (by) => () => to_call((state.servers[0]?.calls ?? 0) + by);
+  const play = (e) => {
+    if (playing) { clearInterval(playing); playing = null; } else playing = setInterval(() => {
+      if (at >= RECORDED.length) { clearInterval(playing); playing = null; } else move(1)();
+    }, 400);
+    e.target.setAttribute("aria-pressed", String(playing !== null));
+  };
+  bar.append(
+    make("button", { textContent: "|◀", ariaLabel: T.restart, onclick: () => to_call(0) }),
+    make("button", { id: "back", textContent: "◀", ariaLabel: T.back, onclick: move(-1) }),
+    make("button", { id: "play", textContent: "▶▶", ariaLabel: T.itself, onclick: play }),
+    make("button", { id: "forth", textContent: "▶", ariaLabel: T.next, onclick: move(1) }),
+    make("input", { id: "place", type: "range", min: 0, max: RECORDED.length, ariaLabel: T.time, oninput: (e) => to(Number(e.target.value)) }),
+    make("span", { id: "where" }));
+}
+
+// A lesson: sentences, each about something that is on the screen.
+
+let lesson = null;
+
+async function start_lesson(number) {
+  for (const one of document.querySelectorAll(".look")) one.classList.remove("look");
+  $("#chosen").value = number;
+  lesson = LESSONS[number] ? { number, steps: LESSONS[number].steps, at: -1 } : null;
+  $("#lesson").hidden = !lesson;
+  if (!lesson) return;
+  await wish({ do: "open", titles: LESSONS[number].programs });
+  await next_sentence();
+}
+
+async function next_sentence() {
+  lesson.at += 1;
+  lesson.answered = lesson.answer = null;
+  $("#lesson").replaceChildren();
+  const step = lesson.steps[lesson.at];
+  for (const one of step?.do ?? []) await wish(one);
+  dirty = true;
+}
+
+function draw_lesson() {
+  if (!lesson) return;
+  const place = $("#lesson"), step = lesson.steps[lesson.at];
+  for (const one of document.querySelectorAll(".look")) one.classList.remove("look");
+  if (!step) { place.replaceChildren(make("p", { textContent: T.lesson_end })); return; }
+  const there = step.until(state);
+  if (there) for (const one of [].concat(step.look)) document.querySelector(one)?.classList.add("look");
+  if (!place.children.length) {
+    place.append(make("p", { textContent: step.say[LANG] ?? step.say.en }), make("div", { className: "row" }), make("p", { className: "answer" }),
+      make("button", { textContent: T.next, onclick: next_sentence }));
+    if (step.ask) for (const choice of step.ask.choices)
+      $(".row", place).append(make("button", { className: "choice", textContent: choice[LANG] ?? choice.en ?? choice, onclick: () => answer(choice) }), " ");
+  }
+  place.dataset.at = lesson.at; place.dataset.there = there;
+  $("button:not(.choice)", place).disabled = !there || Boolean(step.ask && !lesson.answered);
+  text($(".answer", place), lesson.answer ?? "");
+}
+
+function answer(choice) {
+  const { ask } = lesson.steps[lesson.at];
+  const right = ask.choices[ask.right];
+  const told = ask.because[LANG] ?? ask.because.en;
+  lesson.answered = true;
+  lesson.answer = choice === right ? `${T.right} ${told}` : `${T.wrong(right[LANG] ?? right.en ?? right)} ${told}`;
+  dirty = true;
+}
+
+document.title = T.title;
+text($("h1"), T.title);
+RECORDED ? replay() : live();
+draw();
+if (!RECORDED && QUERY.get("lesson")) start_lesson(Number(QUERY.get("lesson")));

@@ -1,0 +1,212 @@
+"""A server that runs under the observer, held by a gate before each call, and what is seen of it.
+
+Everything here happens on one asyncio loop. Each thread of the server has a connection of its own
+to the gate: it says which call it is about to make, waits there for a line, makes the call, and
+says what came of it; see `lab/observe/inside.py`. What happens becomes events; docs/live.md says
+what is in each.
+"""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.harness import processes
+from lab.harness.servers import ROOT, Foreign, Server
+from lab.live.clients import Client
+from lab.observe.run import observed
+
+Event = dict[str, Any]
+
+LOOK = 0.05
+"""Seconds between two looks at what the kernel holds."""
+
+SOURCE = 400_000
+"""Bytes of a program's file that are shown, at most."""
+
+
+class Session:
+    """One server. `emit` is called with each event."""
+
+    def __init__(self, title: str, command: Sequence[str], emit: Callable[[Event], None]) -> None:
+        self.title = title
+        self.command = command
+        self.emit = emit
+        self.paused = False
+        self.delay = 0.0
+        self.held: dict[int, asyncio.Future[None]] = {}  # by thread, the oldest first
+        self.clients: dict[str, Client] = {}
+        self.server: Server | None = None
+        self.shown: set[str] = set()
+        self.kernel: Event = {}
+        self.threads: dict[int, int] = {}  # the system's number of each
+        self.idle: set[int] = set()
+        self.ends = contextlib.AsyncExitStack()
+
+    def say(self, kind: str, **what: Any) -> None:
+        """Emit an event that happens now."""
+        self.emit({"kind": kind, "t": time.monotonic(), **what})
+
+    # The server
+
+    async def start(self) -> None:
+        """Start it and wait until it serves; ServerError if it does not."""
+        folder = self.ends.enter_context(tempfile.TemporaryDirectory())
+        gate = str(Path(folder, "gate"))
+        listening = await asyncio.start_unix_server(self.thread, gate, limit=1 << 20)
+        self.ends.push_async_callback(self.close, listening)
+        self.say("start", title=self.title, command=" ".join(self.command))
+        kind = Foreign if any("{port}" in word for word in self.command) else Server
+        self.server = kind(observed(self.command, Path(gate)))
+        self.server.command = self.command
+        self.ends.push_async_callback(asyncio.to_thread, self.server.__exit__)
+        await asyncio.to_thread(self.server.wait_until_ready)
+        self.say("serves", seen=bool(self.shown))
+        looking = asyncio.create_task(self.look())
+        self.ends.callback(looking.cancel)
+
+    async def close(self, listening: asyncio.Server) -> None:
+        """Let no more threads in, and let go of those that are held."""
+        listening.close()
+        self.go()
+
+    async def stop(self) -> None:
+        """End it, and its clients."""
+        for client in self.clients.values():
+            client.leave()
+        self.clients.clear()
+        await self.ends.aclose()
+
+    async def look(self) -> None:
+        """Say what the kernel holds, whenever that has changed, and how the server ended."""
+        assert self.server
+        while not (how := self.server.ended()):
+            self.look_once()
+            await asyncio.sleep(LOOK)
+        self.say("exit", how=how)
+
+    def look_once(self) -> None:
+        """Say what the kernel holds, if that has changed."""
+        assert self.server
+        seen = kernel(self.server.port)
+        if seen != self.kernel:
+            self.kernel = seen
+            self.say("kernel", **seen)
+        for thread, system in self.threads.items():
+            if (idle := processes.asleep(self.server.pid, system)) != (thread in self.idle):
+                self.idle ^= {thread}
+                self.say("idle", thread=thread, idle=idle)
+
+    # The gate
+
+    def know(self, event: Event) -> None:
+        """Keep the system's number of a thread for as long as it lives."""
+        if "system" in event:
+            self.threads[event["thread"]] = event["system"]
+        elif event.get("over"):
+            self.threads.pop(event["thread"], None)
+
+    async def thread(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Attend to one thread of the server, from its first call to its end."""
+        number = -1
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(ConnectionError, asyncio.CancelledError),
+        ):
+            while line := await reader.readline():
+                event: Event = json.loads(line)
+                if event["kind"] == "thread":
+                    self.know(event)
+                if event["kind"] != "begin":
+                    self.emit(event)
+                    continue
+                number = event["thread"]
+                self.source(event.get("file"))
+                event["held"] = self.paused or self.delay > 0
+                self.emit(event)
+                if event["held"]:
+                    await self.leave(number)
+                    self.say("leave", thread=number)
+                writer.write(b"\n")
+
+    async def leave(self, thread: int) -> None:
+        """Wait until the thread may go on."""
+        self.held[thread] = asyncio.get_running_loop().create_future()
+        if not self.paused:
+            asyncio.get_running_loop().call_later(self.delay, self.after_delay, thread)
+        await self.held[thread]
+
+    def after_delay(self, thread: int) -> None:
+        """Let a thread go on at the chosen speed, unless it is held by now."""
+        if not self.paused:
+            self.step(thread)
+
+    def step(self, thread: int | None = None) -> None:
+        """Let one thread make its call: this one, or whoever waits longest."""
+        if thread is None:
+            thread = next(iter(self.held), None)
+        if future := self.held.pop(thread, None) if thread is not None else None:
+            future.set_result(None)
+
+    def go(self) -> None:
+        """Let all go on."""
+        self.paused = False
+        while self.held:
+            self.step()
+
+    def source(self, name: str | None) -> None:
+        """Say the text of a file of the program, when it first comes up."""
+        if not name or name in self.shown:
+            return
+        self.shown.add(name)
+        folders = [ROOT, *(Path(word).parent for word in self.command if word.endswith(".py"))]
+        for folder in folders:
+            with contextlib.suppress(OSError, UnicodeError):
+                text = (folder / name).read_text()[:SOURCE]
+                self.say("source", file=name, text=text)
+                return
+
+    # The clients
+
+    def add(self, name: str, kind: str) -> Client:
+        """Add a client, which has not done anything yet; ValueError if nobody serves."""
+        if not self.server or not self.server.host or self.server.ended():
+            raise ValueError("the program does not serve")
+        client = Client(
+            kind,
+            self.server.host,
+            self.server.port,
+            lambda **did: self.say("client", name=name, **did),
+        )
+        self.clients[name] = client
+        self.say("client", name=name, did="added", what=kind, next=client.things[0][0])
+        return client
+
+    def remove(self, name: str) -> None:
+        """Have a client leave."""
+        if client := self.clients.pop(name, None):
+            client.leave()
+            self.say("client", name=name, did="left")
+
+
+def kernel(port: int) -> Event:
+    """Return what the kernel holds for a server: who waits in its backlog, and what is on its way.
+
+    Of each connection the bytes that: have arrived and are not read; are sent and have not arrived;
+    have arrived at the client and are not read there. Empty where the system does not say.
+    """
+    backlog, connections, there = [], {}, {}
+    for one in (every := list(processes.connections())):
+        if one.peer_port == port:
+            there[one.local] = one.unread
+    for one in every:
+        if one.local_port != port or one.state not in (processes.ESTABLISHED, processes.CLOSE_WAIT):
+            continue
+        if not one.inode:
+            backlog.append(one.peer)
+        connections[one.peer] = [one.unread, one.unsent, there.get(one.peer, 0)]
+    return {"backlog": backlog, "connections": connections} if every else {}

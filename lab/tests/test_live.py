@@ -1,0 +1,670 @@
+"""`lab live` and `lab replay`: what the page shows is what happened, and a held server holds."""
+
+import asyncio
+import contextlib
+import http.client
+import importlib.util
+import itertools
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from lab.harness import processes
+from lab.harness.servers import ROOT, STEPS
+from lab.live import app, command
+from lab.tests.commands import lab
+
+PICTURES = ROOT / "build" / "live"
+"""Where pictures of what was seen are left."""
+
+PATIENCE = 30.0
+
+Event = dict[str, Any]
+
+
+class Live:
+    """`lab live` in a process, and what the page's own address says without a browser."""
+
+    def __init__(self, *args: str) -> None:
+        command = [sys.executable, "-m", "lab", "live", *args, "--no-browser"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().split()[-1]
+        self.place = urlsplit(self.url)
+        self.token = self.place.query.partition("=")[2]
+
+    def ask(self, method: str, path: str, body: str = "", **headers: str) -> int:
+        """Return the status of an answer."""
+        connection = http.client.HTTPConnection(self.place.netloc, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            return connection.getresponse().status
+
+    def events(self, enough: Callable[[list[Event]], bool]) -> list[Event]:
+        """Return all that has happened, once that is enough."""
+        connection = http.client.HTTPConnection(self.place.netloc, timeout=PATIENCE)
+        found: list[Event] = []
+        with contextlib.closing(connection):
+            connection.request("GET", f"/events?token={self.token}")
+            answer = connection.getresponse()
+            deadline = time.monotonic() + PATIENCE
+            while not (found and enough(found)):
+                assert time.monotonic() < deadline, found[-5:]
+                line = answer.readline().decode()
+                if line.startswith("data: "):
+                    found += json.loads(line[6:])
+        return found
+
+    def do(self, **wish: object) -> None:
+        """Wish for something, as the page does."""
+        headers = {"X-Token": self.token}
+        assert self.ask("POST", "/do", json.dumps(wish), **headers) == 200, wish
+
+    def servers(self) -> list[int]:
+        """Return the processes of its servers."""
+        return processes.children(self.process.pid)
+
+    def __enter__(self) -> "Live":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=PATIENCE)
+
+
+def has(kind: str, number: int = 1, **known: object) -> Callable[[list[Event]], bool]:
+    """Return whether there are so many events of a kind."""
+
+    def enough(events: list[Event]) -> bool:
+        found = [one for one in events if one["kind"] == kind]
+        return sum(known.items() <= one.items() for one in found) >= number
+
+    return enough
+
+
+# Without a browser
+
+
+@pytest.mark.aside
+def test_only_the_reader_may_drive_it() -> None:
+    with Live("1/minimal") as live:
+        wish, page = json.dumps({"do": "add", "kind": "silent"}), f"/?token={live.token}"
+        good = {"X-Token": live.token}
+        assert live.ask("GET", page) == 200
+        assert live.ask("POST", "/do", wish, **good, Origin=f"http://{live.place.netloc}") == 200
+        assert live.ask("GET", "/") == live.ask("GET", "/?token=x") == 403
+        assert live.ask("GET", "/events") == live.ask("POST", "/do", wish) == 403
+        assert live.ask("GET", page, Host="rebound.example") == 403
+        assert live.ask("POST", "/do", wish, **good, Host="rebound.example") == 403
+        assert live.ask("POST", "/do", wish, **good, Origin="http://elsewhere.example") == 403
+        assert live.ask("POST", "/do", wish, **good, Origin="null") == 403
+        for nonsense in (
+            "",
+            "[]",
+            "{}",
+            '{"do": "close"}',
+            '{"do": "open", "titles": ["/bin/sh"]}',
+        ):
+            assert live.ask("POST", "/do", nonsense, **good) == 400, nonsense
+        came = [e for e in live.events(has("client")) if e["kind"] == "client"]
+        assert {one["name"] for one in came} == {"c1"}  # of the one that was allowed
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_it_leaves_nothing(number: signal.Signals) -> None:
+    with Live("2/minimal", "5/minimal") as live:
+        live.do(do="add", kind="ten at once")
+        live.do(do="mode", paused=True)
+        servers = live.servers()
+        live.process.send_signal(number)
+        out, err = live.process.communicate(timeout=PATIENCE)
+        assert (live.process.returncode, out, err) == (130, "", "")
+        assert len(servers) == 2
+        assert not any(map(processes.threads, servers))
+
+
+@pytest.mark.aside
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    text = (ROOT / "step1_sequential" / "minimal.py").read_text()
+    path = f"sys.path.insert(0, {str(ROOT)!r})"
+    script.write_text(re.sub(r"^sys.path.*$", path, text, flags=re.MULTILINE))
+    with Live("--cmd", f"{sys.executable} {script} {{port}}") as live:
+        live.do(do="add", kind="reset")
+        for _ in range(2):
+            live.do(do="next", client="c1")
+        events = live.events(has("exit"))
+        assert "ConnectionResetError" in events[-1]["how"]
+        assert has("source", file="dies.py")(events)
+        wish = json.dumps({"do": "add", "kind": "silent"})
+        assert live.ask("POST", "/do", wish, **{"X-Token": live.token}) == 400
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("no-such-program {port}", "no-such-program"), ("{python} -c 'x' {port}", "NameError")],
+)
+def test_a_program_that_does_not_serve_says_why(command: str, said: str) -> None:
+    with Live("--cmd", command.replace("{python}", sys.executable)) as live:
+        assert said in live.events(has("exit"))[-1]["how"]
+
+
+@pytest.mark.aside
+def test_a_program_that_is_not_seen_is_said_so() -> None:
+    script = ROOT / "step1_sequential" / "minimal.py"
+    with Live("--cmd", f"{sys.executable} -I {script} {{port}}") as live:
+        assert has("serves", seen=False)(live.events(has("serves")))
+
+
+@pytest.mark.aside
+def test_a_held_server_holds() -> None:
+    with Live("1/minimal") as live:
+        live.do(do="add", kind="by hand")
+        live.events(has("client", did="received"))
+        live.do(do="mode", paused=True)
+        live.do(do="write", client="c1", text="^abc$")
+        events = live.events(has("begin", call="sendall", held=True))
+        time.sleep(0.3)  # in which it would long have answered
+        assert not has("client", 2, did="received")(live.events(bool))
+        live.do(do="step")
+        events = live.events(has("client", 2, did="received"))
+        assert events[-1].get("data", "bcd") == "bcd"
+        live.do(do="step")  # recv, in which it sleeps
+        before = Counter(one["kind"] for one in live.events(has("leave", 2)))
+        live.do(do="step")  # nobody is held
+        live.do(do="mode", paused=False)
+        after = Counter(one["kind"] for one in live.events(has("mode", 2)))
+        assert before["begin"] == after["begin"]
+
+
+@pytest.mark.aside
+def test_at_a_chosen_speed_each_call_waits() -> None:
+    with Live("1/minimal") as live:
+        live.do(do="mode", paused=False, delay=0.2)
+        live.do(do="add", kind="by hand")
+        live.do(do="write", client="c1", text="^a$")
+        events = live.events(has("client", 2, did="received"))
+        held = [one for one in events if one["kind"] == "begin" and one.get("held")]
+        for one in held[:-1]:
+            (leave, *_) = (e for e in events if e["kind"] == "leave" and e["t"] > one["t"])
+            assert leave["t"] - one["t"] >= 0.19
+        assert len(held) >= 3
+
+
+@pytest.mark.aside
+def test_two_side_by_side_get_the_same() -> None:
+    with Live("5/minimal", "6/minimal") as live:
+        live.do(do="add", kind="script")
+        live.do(do="play", client="c1")
+        events = live.events(has("client", 2, did="end"))
+        each = [
+            [(e["did"], e.get("size"), e.get("data")) for e in events if wanted(e, s)]
+            for s in (0, 1)
+        ]
+        assert each[0] == each[1]
+        assert sum(size or 0 for did, size, _ in each[0] if did == "received") == 19
+        selects = [
+            e["handed"] for e in events if e.get("call") == "select" and e["kind"] == "begin"
+        ]
+        polls = [
+            e["handed"] for e in events if e.get("call") == "epoll.poll" and e["kind"] == "begin"
+        ]
+        assert 2 in selects[1:]  # all of them, at each call
+        assert set(polls) <= {0}
+
+
+def wanted(event: Event, session: int) -> bool:
+    """Return whether a client of this session did or got something."""
+    return (
+        event["kind"] == "client" and event["s"] == session and event["did"] in ("send", "received")
+    )
+
+
+def test_after_very_much_who_comes_late_gets_a_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But nothing is kept from those who are there."""
+    monkeypatch.setattr(app, "MOST", 100)
+
+    async def listen() -> tuple[list[Event], list[Event]]:
+        async with app.running(app.App(command.PROGRAMS)) as shown:
+            await shown.do({"do": "open", "titles": [f"{STEPS[3]}/minimal"]})
+            early, heard = await shown.listen(), []
+            while shown.whole:
+                await asyncio.sleep(0.05)
+            while not early.empty():
+                heard += json.loads(early.get())
+            return heard, json.loads((await shown.listen()).get())
+
+    early, late = asyncio.run(listen())
+    calls = [one["call"] for one in early if one["kind"] == "begin"][2:]  # bind, listen
+    assert len(calls) > 30
+    assert all({*pair} == {"sleep", "accept"} for pair in itertools.pairwise(calls[1:]))
+    assert [one["kind"] for one in late[:3]] == ["hello", "reset", "start"]
+
+
+@pytest.mark.parametrize("given", [[], ["5", "--cmd", "x"], ["--from", "README.md"], ["9"]])
+def test_a_replay_of_nothing_is_refused(given: list[str], tmp_path: Path) -> None:
+    done = lab("replay", *given, "-o", str(tmp_path / "run.html"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert not (tmp_path / "run.html").exists()
+
+
+# With a browser
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    """Return a browser; it is one for all tests."""
+    binary = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    driver = shutil.which("chromedriver")
+    if not (importlib.util.find_spec("selenium") and binary and driver):
+        pytest.skip("no browser: wants chromium, chromedriver and selenium")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, Service(driver))
+    yield browser
+    browser.quit()
+
+
+HELP = """
+const q = (one) => document.querySelector(one), all = (one) => [...document.querySelectorAll(one)];
+const words = (one) => q(one)?.textContent ?? "";
+const cells = (one) => [...one.children].map((cell) => cell.textContent);
+const threads = () => state.servers.flatMap((s) => [...s.threads.values()]);
+const clients = () => [...state.clients.values()].map((one) => one.at[0]);
+"""
+"""What the tests say in the page."""
+
+
+class Page:
+    """A page in the browser."""
+
+    def __init__(self, browser: Any, url: str, width: int = 1600, height: int = 1000) -> None:
+        self.browser = browser
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get_log("browser")
+        browser.get(url)
+
+    def js(self, script: str, *args: object) -> Any:
+        """Return the value of an expression in the page."""
+        return self.browser.execute_script(f"{HELP} return {script}", *args)
+
+    def until(self, script: str, *args: object) -> Any:
+        """Wait until an expression is true; return it."""
+        deadline = time.monotonic() + PATIENCE
+        while not (value := self.js(script, *args)):
+            assert time.monotonic() < deadline, (script, args, self.js("document.body.innerText"))
+            time.sleep(0.05)
+        return value
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element; "" if there is none."""
+        return str(self.js("words(arguments[0])", selector))
+
+    def shows(self, selector: str, what: str) -> None:
+        """Wait until an element's text has this in it."""
+        self.until("words(arguments[0]).includes(arguments[1])", selector, what)
+
+    def click(self, selector: str) -> None:
+        """Press a button, once it is there and can be pressed."""
+        can = "(one => one && !one.hidden && !one.disabled && (one.click(), true))"
+        self.until(f"{can}(q(arguments[0]))", selector)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose one of several."""
+        change = "one.dispatchEvent(new Event('change'))"
+        self.js(
+            f"(one => {{ one.value = arguments[1]; {change} }})(q(arguments[0]))", selector, value
+        )
+
+    def add(self, *kinds: str) -> None:
+        """Add clients, and wait until they are there."""
+        for kind in kinds:
+            count = self.js("all('#clients li').length")
+            self.until("q('.adding select')")
+            self.choose(".adding select", kind)
+            self.click(".adding button")
+            self.until("all('#clients li').length > arguments[0]", count)
+
+    def write(self, client: str, text: str) -> None:
+        """Type something for a client to send."""
+        row = f'li[data-client="{client}"]'
+        self.js("q(arguments[0]).value = arguments[1]", f"{row} input", text)
+        self.click(f"{row} form button")
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of it; nothing has gone wrong in it."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.browser.save_screenshot(str(PICTURES / f"{name}.png"))
+        assert [one["message"] for one in self.browser.get_log("browser")] == []
+
+
+def rows(page: Page) -> list[tuple[int, str, str]]:
+    """Return the calls that the page lists: their numbers, what, and what came of it."""
+    found = page.js("all('#calls tr').map(one => [one.dataset.number, ...cells(one).slice(2)])")
+    return [(int(number), what, came) for number, what, came in found]
+
+
+def ends(events: list[Event], thread: int) -> list[Event]:
+    """Return what came of a thread's calls, one after the other."""
+    return [one for one in events if one["kind"] == "end" and one["thread"] == thread]
+
+
+def agreed(page: Page, live: Live) -> list[Event]:
+    """Return what has happened, once the servers are held and the page is as far."""
+    page.until("state.paused")
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        events = live.events(has("mode"))
+        begun = sum(one["kind"] == "begin" for one in events)
+        here = page.js("[state.servers[0].calls, Number(all('#calls tr').at(-1).dataset.number)]")
+        if here == [begun, begun]:
+            return events
+        assert time.monotonic() < deadline, (here, begun)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_it_shows_is_what_was_recorded(chrome: Any, step: str) -> None:
+    """Call by call; the last sixty are listed."""
+    with Live(step) as live:
+        page = Page(chrome, live.url)
+        page.until("state.servers.length && state.kinds.length")
+        page.add("script", "script")
+        page.click("li[data-client=c1] .play")
+        live.do(do="play", client="c2", pause=0.1)
+        page.until("clients().every(one => one?.state === 'end')")
+        page.click("#hold")
+        events = agreed(page, live)
+        begun = [one for one in events if one["kind"] == "begin"]
+        ended = {one["thread"]: iter(ends(events, one["thread"])) for one in begun}
+        came_of = [next(ended[one["thread"]], None) for one in begun]
+        listed = rows(page)
+        first = len(begun) - len(listed)
+        assert [number for number, _, _ in listed] == [*range(first + 1, len(begun) + 1)]
+        calls = zip(listed, begun[first:], came_of[first:], strict=True)
+        for (_, what, came), begin, end in calls:
+            assert what.startswith(begin["call"] + "("), (what, begin)
+            assert what.endswith(f"line {begin['line']}"), (what, begin)
+            assert (came == "…") is (end is None), (came, end)
+            if end and end.get("error"):
+                assert came == f"→ {end['error']}"
+            elif end and begin["call"] == "recv" and end["result"] and begin["peer"]:
+                assert json.loads(came[came.index('"') :]) == end["given"][0]
+        vain = sum(one is not None and one.get("error") == "EAGAIN" for one in came_of)
+        page.shows(".time h2", f"{len(begun)} calls, {vain} in vain")
+        page.picture(step)
+
+
+def test_the_second_client_of_step_1_waits_in_the_backlog(chrome: Any) -> None:
+    with Live("1/minimal") as live:
+        page = Page(chrome, live.url)
+        page.add("silent", "by hand")
+        page.shows(".backlog", "c2")
+        page.write("c2", "^abc$")
+        page.until("q('tr[data-peer=c2]').children[1].textContent === '5'")
+        page.click('li[data-client="c1"] button[aria-label^=remove]')
+        page.shows('li[data-client="c2"]', '"*bcd"')
+        page.until("!q('.backlog').textContent.includes('c2')")
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_reader_chooses_which_thread_of_step_2_runs(
+    chrome: Any, order: tuple[int, int]
+) -> None:
+    with Live("2/minimal") as live:
+        page = Page(chrome, live.url)
+        page.add("by hand", "by hand")
+        page.until("threads().filter(one => one.call?.call === 'recv').length === 2")
+        page.click("#hold")
+        page.until("state.paused")
+        page.write("c1", "^a$")
+        page.write("c2", "^b$")
+        page.until("threads().filter(one => one.state === 'held').length === 2")
+        answers = {1: "*b", 2: "*c"}
+        for thread in order:
+            assert answers[thread] not in page.text(f'li[data-client="c{thread}"] .cells')
+            page.click(f".threads li:nth-child({thread + 1}) button")
+            page.shows(f'li[data-client="c{thread}"] .cells', f'"{answers[thread]}"')
+        assert "held" in page.text(".threads li:nth-child(2)")  # before its next call
+
+
+def test_select_is_handed_the_set_and_epoll_keeps_it(chrome: Any) -> None:
+    with Live("5/minimal", "6/minimal") as live:
+        page = Page(chrome, live.url)
+        page.add("silent", "by hand")
+        for number, word in ((1, "handed over"), (2, "kept in the kernel")):
+            page.shows(f".server:nth-child({number}) .mechanism h3", word)
+            for name in ("listening socket", "c1", "c2"):
+                page.shows(f".server:nth-child({number}) .set", name)
+        page.write("c2", "^abc$")
+        mine = "all('li[data-client=c2] .cells div')"
+        page.until(f"{mine}.filter(one => one.textContent.includes('*bcd')).length === 2")
+        page.shows(".server:nth-child(1) .threads", "select(3 sockets)")
+        page.shows(".server:nth-child(2) .threads", "epoll.poll()")
+        page.picture("side_by_side")
+
+
+def test_a_hundred_clients(chrome: Any) -> None:
+    with Live("6") as live:
+        page = Page(chrome, live.url)
+        page.add(*["ten at once"] * 10)
+        page.until("clients().filter(one => one.state === 'end').length === 100")
+        got = page.js("clients().map(one => one.got)")
+        assert set(got) == {"*bcdbcuf23436bc1111"}
+        page.click("#hold")
+        agreed(page, live)
+        page.picture("hundred")
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_lesson_can_be_walked(chrome: Any, number: int) -> None:
+    with Live() as live:
+        page = Page(chrome, f"{live.url}&lesson={number}")
+        for at in range(page.until("lesson?.steps.length")):
+            page.until("q('#lesson').dataset.at === `${arguments[0]}`", at)
+            press = page.js("lesson.steps[lesson.at].press")
+            deadline = time.monotonic() + PATIENCE
+            while page.js("q('#lesson').dataset.there") != "true":
+                assert time.monotonic() < deadline, (at, page.text("#lesson p"))
+                if press and page.js("threads().some(one => one.state === 'held')"):
+                    page.js("q(arguments[0])?.click()", press)
+                time.sleep(0.2)
+            page.until("all('.look').length === 1")
+            assert page.js(
+                "(box => box.width * box.height > 0)(q('.look').getBoundingClientRect())"
+            )
+            if page.js("all('#lesson .choice').length"):
+                assert page.js("q('#lesson > button').disabled")
+                page.click("#lesson .choice")
+                page.until("/^(Yes|No)/.test(q('#lesson .answer').textContent)")
+            page.picture(f"lesson{number}_{at}")
+            page.click("#lesson > button")
+        page.shows("#lesson", "That was all of it")
+
+
+def test_when_the_browser_is_closed_all_ends(chrome: Any) -> None:
+    with Live("2") as live:
+        page = Page(chrome, live.url)
+        page.until("state.servers.length")
+        servers = live.servers()
+        page.browser.refresh()
+        page.until("state.servers.length")
+        time.sleep(4)  # longer than it waits for a browser
+        assert live.process.poll() is None
+        page.browser.get("about:blank")
+        assert live.process.wait(PATIENCE) == 0
+        assert servers and not any(map(processes.threads, servers))
+
+
+def test_a_server_that_dies_says_why_on_the_page(chrome: Any) -> None:
+    with Live("1/minimal") as live:
+        page = Page(chrome, live.url)
+        page.add("reset")
+        for _ in range(2):
+            page.click('li[data-client="c1"] .next')
+            time.sleep(0.2)
+        page.shows("#said", "ConnectionResetError")
+        page.click("#again")
+        page.until("state.servers[0]?.exit === '' && threads()[0]?.call?.call === 'accept'")
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recording of step 2."""
+    file = tmp_path_factory.mktemp("replay") / "run.html"
+    done = lab("replay", "2/minimal", "-n", "2", "--pace", "0.2", "-o", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.stat().st_size < 1 << 20
+    return file
+
+
+def test_a_replay_needs_no_network_and_keeps_the_place(chrome: Any, replayed: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    chrome.execute_cdp_cmd("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    try:
+        page = Page(chrome, f"{replayed.as_uri()}#call=17")
+        calls = page.until("RECORDED.calls")
+        page.shows("#where", f"17 / {calls}")
+        assert rows(page)[-1][0] == 17
+        last = page.text("#calls tr:last-child td:nth-child(3)")
+        press = page.browser.switch_to.active_element.send_keys
+        left, right = Keys.ARROW_LEFT, Keys.ARROW_RIGHT
+        moves = ((left, 16), (left, 15), (right, 16), (Keys.HOME, 0), (Keys.END, calls))
+        for key, number in moves:
+            press(key)
+            page.shows("#where", f"{number} / {calls}")
+            assert page.js("location.hash") == f"#call={number}"
+        page.js("(location.hash = '#call=17', true)")
+        page.shows("#where", f"17 / {calls}")
+        assert page.text("#calls tr:last-child td:nth-child(3)") == last
+        page.js("q('#place').focus()")
+        page.picture("replay")
+    finally:
+        online = offline | {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+        chrome.execute_cdp_cmd("Network.emulateNetworkConditions", online)
+
+
+def test_what_observe_wrote_can_be_replayed(chrome: Any, tmp_path: Path) -> None:
+    calls, run = tmp_path / "calls.jsonl", tmp_path / "run.html"
+    lab("observe", "step5_select", "-n", "2", "--pace", "0.1", "--out", str(calls))
+    done = lab("replay", "--from", str(calls), "-o", str(run))
+    assert (done.returncode, done.stderr) == (0, "")
+    page = Page(chrome, f"{run.as_uri()}#call=8")
+    page.shows("#where", "8 / ")
+    lines = [json.loads(line) for line in calls.read_text().splitlines()]
+    begun = [
+        one for one in lines if one["process"] == "server" and one["call"] not in ("exit", "thread")
+    ]
+    assert page.js("RECORDED.calls") == len(begun)
+    assert rows(page)[-1][1].startswith(begun[7]["call"])
+    page.picture("from_observe")
+
+
+def test_keyboard_only(chrome: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    with Live("1/minimal") as live:
+        page = Page(chrome, live.url)
+        page.until("state.servers.length && q('.adding button')")
+        focus = "document.activeElement"
+
+        def tab_to(selector: str) -> Any:
+            for _ in range(60):
+                page.browser.switch_to.active_element.send_keys(Keys.TAB)
+                if page.js(f"{focus}.matches(arguments[0])", selector):
+                    assert page.js(f"getComputedStyle({focus}).outlineStyle") != "none"
+                    return page.browser.switch_to.active_element
+            raise AssertionError(f"no way to {selector}")
+
+        tab_to(".adding select").send_keys("by hand")
+        tab_to(".adding button").send_keys(Keys.ENTER)
+        page.until("q('#clients li form')")
+        tab_to("#clients li form button").send_keys(Keys.ENTER)
+        page.shows('li[data-client="c1"]', '"*bcd"')
+        tab_to("#clients li input").send_keys("x")
+        live.do(do="add", kind="silent")  # what changes around it takes nothing from who types
+        page.until("all('#clients li').length === 2")
+        page.browser.switch_to.active_element.send_keys("y")
+        assert page.js("document.activeElement.value").endswith("xy")
+        page.js("document.activeElement.blur()")
+        page.browser.switch_to.active_element.send_keys("h")
+        page.until("state.paused")
+        assert page.js("q('#hold').getAttribute('aria-pressed')") == "true"
+        page.write("c1", "^xyz$")
+        page.until("state.servers[0].threads.get(0).state === 'held'")
+        page.js("document.activeElement.blur()")
+        page.browser.switch_to.active_element.send_keys(" ")
+        page.shows('li[data-client="c1"]', 'yz{"')
+        said = page.js("q('#said').getAttribute('aria-live')")
+        assert said == "polite"
+        page.until("q('#said').textContent.includes('recv')")
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_it_fits(chrome: Any, replayed: Path, width: int) -> None:
+    with Live("5", "6") as live:
+        for name, url in (("live", live.url), ("replay", f"{replayed.as_uri()}#call=17")):
+            page = Page(chrome, url, width)
+            page.until("q('.code li')")
+            assert page.js("document.documentElement.scrollWidth") <= width
+            page.picture(f"{name}_{width}")
+
+
+def test_light_and_dark_can_be_read(chrome: Any, replayed: Path) -> None:
+    papers = set()
+    for look in ("light", "dark"):
+        feature = {"features": [{"name": "prefers-color-scheme", "value": look}]}
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
+        page = Page(chrome, f"{replayed.as_uri()}#call=17")
+        page.until("q('.state')")
+        papers.add(page.js("getComputedStyle(document.body).backgroundColor"))
+        names = ("paper", "panel", "ink", "dim", "sleeps", "held", "mark")
+        style = "getComputedStyle(document.documentElement)"
+        value = f"{style}.getPropertyValue(`--${{arguments[0]}}`).trim()"
+        colours = {name: page.js(value, name) for name in names}
+        on = [("ink", one) for one in ("paper", "panel", "sleeps", "held")]
+        for text, behind in (*on, ("dim", "panel"), ("mark", "paper")):
+            assert contrast(colours[text], colours[behind]) >= 4.5, (look, text, behind)
+        page.picture(look)
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(papers) == 2
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the ratio of two colours, #rrggbb, as WCAG 2.1 has it."""
+
+    def light(colour: str) -> float:
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        red, green, blue = (
+            p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
