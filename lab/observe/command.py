@@ -4,8 +4,8 @@ The server is run as it is, and driven with the real client. Both are recorded: 
 client waits in the backlog can only be seen from there.
 
   python -m lab observe step5_select -n 3
-  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --trace asyncio.json
-  python -m lab observe --cmd 'python my_server.py {port}' --out calls.jsonl
+  python -m lab observe step7_event_loop_threadpool/asyncio_server.py --out calls.jsonl
+  python -m lab observe --cmd 'python my_server.py {port}'
   python -m lab observe --cmd 'python -m http.server -b 127.0.0.1 {port}' --client 'curl http://{host}:{port}/'
   python -m lab observe --cmd 'python chat.py' --port 9000 --for 60
 """
@@ -14,21 +14,19 @@ import argparse
 import json
 import sys
 
-from lab.observe import asked, summary, trace
+from lab.observe import asked, summary
 from lab.show import arguments
 
 
 def run(args: argparse.Namespace) -> int:
     """Observe servers; return 1 if one answered wrongly."""
-    if len(args.servers) + bool(args.cmd) > 1 and (args.out or args.trace):
-        raise arguments.Wrong("--out and --trace take one server")
+    if len(args.servers) + bool(args.cmd) > 1 and args.out:
+        raise arguments.Wrong("--out takes one server")
     recordings = asked.recordings(args)
     for name, recording in recordings.items():
         print(*[f"{name}:"] * (len(recordings) > 1), summary.text(recording), sep="\n")
         if args.out:
             args.out.write_text("".join(json.dumps(line) + "\n" for line in recording.lines))
-        if args.trace:
-            args.trace.write_text(json.dumps(trace.trace(recording)) + "\n")
         for line in recording.problems:
             print(f"not as it should be: {line}", file=sys.stderr)
     return 1 if any(recording.problems for recording in recordings.values()) else 0
@@ -37,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     asked.add_arguments(parser)
-    add, file = parser.add_argument, arguments.file
-    add("--out", metavar="FILE", type=file, help="write the calls there, as lines of JSON")
-    add("--trace", metavar="FILE", type=file, help="write them as trace events, for Perfetto")
+    parser.add_argument(
+        "--out", metavar="FILE", type=arguments.file, help="write the calls there: lines of JSON"
+    )

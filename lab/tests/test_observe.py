@@ -22,7 +22,7 @@ from lab.claims.step1 import served_at_once
 from lab.harness import servers
 from lab.harness.clients import clients, expect, settle
 from lab.harness.servers import ROOT, STEPS, ServerError
-from lab.observe import run, summary, timeline, trace
+from lab.observe import run, summary, timeline
 from lab.observe.inside import sitecustomize
 from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.show.arguments import Wrong
@@ -746,19 +746,8 @@ def test_another_protocol_and_its_timeline(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
-    lines, events = tmp_path / "calls.jsonl", tmp_path / "trace.json"
-    words = [
-        "step5_select",
-        "-n",
-        "2",
-        "--pace",
-        "0.1",
-        "--out",
-        str(lines),
-        "--trace",
-        str(events),
-    ]
-    done = lab("observe", *words)
+    lines = tmp_path / "calls.jsonl"
+    done = lab("observe", "step5_select", "-n", "2", "--pace", "0.1", "--out", str(lines))
     assert done.returncode == 0, done.stderr
     assert "6 packets came in" in done.stdout
     assert "recording took" in done.stdout
@@ -766,7 +755,6 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
         SERVER,
         CLIENT,
     }
-    assert json.loads(events.read_text())["traceEvents"]
 
 
 def test_a_wrong_server_is_told_of() -> None:
@@ -774,19 +762,6 @@ def test_a_wrong_server_is_told_of() -> None:
     done = lab("observe", "--pace", "0.1", "--cmd", planted)
     assert done.returncode == 1
     assert "not as it should be: conn0, conn1, conn2: " in done.stderr
-
-
-def test_trace_events_have_what_perfetto_wants(talked: tuple[str, Recording]) -> None:
-    found = trace.trace(talked[1])["traceEvents"]
-    for event in found:
-        assert {"ph", "name", "pid", "tid"} <= event.keys()
-        if event["ph"] == "X":
-            assert event["ts"] >= 0
-            assert event["dur"] >= 0
-    assert {event["args"]["name"] for event in found if event["name"] == "process_name"} == {
-        SERVER,
-        CLIENT,
-    }
 
 
 def test_the_lanes_of_a_timeline(talked: tuple[str, Recording]) -> None:
