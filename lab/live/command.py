@@ -16,7 +16,7 @@ import sys
 import webbrowser
 
 from lab.harness.servers import ROOT, STEPS
-from lab.live import web
+from lab.live import page, web
 from lab.live.app import App, running
 from lab.show import arguments
 
@@ -58,9 +58,10 @@ async def show(app: App, first: list[str], args: argparse.Namespace) -> int:
     async with running(app):
         with web.serving(app, loop, args.port) as pages:
             await app.do({"do": "open", "titles": first})
-            print(f"Serving on {pages.address}", flush=True)
+            address = pages.address + (f"&lang={args.lang}" if args.lang else "")
+            print(f"Serving on {address}", flush=True)
             if args.browser:
-                await asyncio.to_thread(webbrowser.open, pages.address)
+                await asyncio.to_thread(webbrowser.open, address)
             gone = 0.0
             while gone < GONE:
                 await asyncio.sleep(0.1)
@@ -99,5 +100,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     named = "a step, its minimal.py (5/minimal), or another server of it; several are side by side"
     add("programs", metavar="STEP", nargs="*", type=program, help=named)
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
+    add("--lang", choices=page.LANGUAGES, help="what the page is written in at first")
     add("--port", type=arguments.number(int, 0, 65535), default=0, help="the page's port")
     add("--no-browser", dest="browser", action="store_false", help="only print the address")

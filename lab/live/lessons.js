@@ -25,41 +25,62 @@ const LESSONS = {
       {
         look: FIRST,
         until: (state) => at_call(state, 0, "accept"),
-        say: { en: "One program, one thread. It sleeps in accept, until somebody connects. While it sleeps it uses no time of the processor." },
+        say: {
+          en: "One program, one thread. It sleeps in accept, until somebody connects. While it sleeps it uses no time of the processor.",
+          ko: "프로그램 하나, 스레드 하나입니다. 누군가 접속할 때까지 accept에서 잠들어 있습니다. 자는 동안에는 CPU 시간을 전혀 쓰지 않습니다.",
+        },
       },
       {
         do: [add("silent")],
         look: FIRST,
         until: (state) => at_call(state, 0, "recv"),
-        say: { en: "c1 has connected. accept came back with a socket for it, the * was sent, and now the thread sleeps in recv: until c1 says something, or leaves." },
+        say: {
+          en: "c1 has connected. accept came back with a socket for it, the * was sent, and now the thread sleeps in recv: until c1 says something, or leaves.",
+          ko: "c1이 접속했습니다. accept가 c1의 소켓을 들고 돌아왔고 *를 보냈습니다. 이제 스레드는 c1이 무언가 말하거나 떠날 때까지 recv에서 잡니다.",
+        },
       },
       {
         do: [add("by hand")],
         look: BACKLOG,
         until: (state) => waiting(state, "c2"),
-        say: { en: "c2 has connected as well; the kernel does that without the program. c2 is in the backlog until the program calls accept." },
+        say: {
+          en: "c2 has connected as well; the kernel does that without the program. c2 is in the backlog until the program calls accept.",
+          ko: "c2도 접속했습니다. 커널이 프로그램 없이 알아서 연결합니다. c2는 프로그램이 accept를 부를 때까지 백로그에 있습니다.",
+        },
       },
       {
         look: FIRST,
         until: (state) => at_call(state, 0, "recv"),
-        say: { en: "c2 is about to send three bytes." },
+        say: {
+          en: "c2 is about to send three bytes.",
+          ko: "이제 c2가 3바이트를 보냅니다. 어떻게 될까요?",
+        },
         ask: {
-          choices: [{ en: "recv returns" }, { en: "accept returns" }, { en: "no call returns" }],
+          choices: [{ en: "recv returns", ko: "recv가 돌아온다" }, { en: "accept returns", ko: "accept가 돌아온다" }, { en: "no call returns", ko: "아무 호출도 돌아오지 않는다" }],
           right: 2,
-          because: { en: "This recv is about c1's socket, and accept is not called." },
+          because: {
+            en: "This recv is about c1's socket, and accept is not called.",
+            ko: "지금의 recv는 c1의 소켓만 보고 있고, accept는 불리지도 않았습니다.",
+          },
         },
       },
       {
         do: [write("c2")],
         look: row("c2"),
         until: (state) => unread(state, "c2") === 3,
-        say: { en: "The three bytes have arrived in the kernel, and nobody reads them. The thread still sleeps for c1." },
+        say: {
+          en: "The three bytes have arrived in the kernel, and nobody reads them. The thread still sleeps for c1.",
+          ko: "3바이트가 커널에 도착했지만 읽는 쪽이 없습니다. 스레드는 여전히 c1을 기다리며 잡니다.",
+        },
       },
       {
         do: [{ do: "remove", client: "c1" }],
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "*b",
-        say: { en: "c1 has left: recv returned nothing, and the program came back to accept. c2 was there already, and so were its bytes: it has its answer." },
+        say: {
+          en: "c1 has left: recv returned nothing, and the program came back to accept. c2 was there already, and so were its bytes: it has its answer.",
+          ko: "c1이 떠났습니다. recv가 빈 값을 돌려주어 프로그램이 accept로 돌아왔습니다. c2도, c2가 보낸 바이트도 이미 와 있었으므로 곧바로 답을 받았습니다.",
+        },
       },
     ],
   },
@@ -70,35 +91,53 @@ const LESSONS = {
         do: [add("by hand"), add("by hand")],
         look: THREADS,
         until: (state) => at_call(state, 0, "accept") && [1, 2].every((one) => at_call(state, one, "recv")),
-        say: { en: "Each client has a thread of its own. Three threads sleep, each in its own call: the main one in accept, the others in recv." },
+        say: {
+          en: "Each client has a thread of its own. Three threads sleep, each in its own call: the main one in accept, the others in recv.",
+          ko: "클라이언트마다 제 스레드가 있습니다. 세 스레드가 저마다의 호출에서 잡니다. 메인 스레드는 accept에서, 나머지는 recv에서 잡니다.",
+        },
       },
       {
         do: [HOLD, write("c1", "^a$"), write("c2", "^b$")],
         look: THREADS,
         until: (state) => [1, 2].every((one) => at_call(state, one, "sendall", true)),
-        say: { en: "Now the threads are held before their next call, and both clients have sent. Both recv came back; each thread is before its sendall. Which of them the system runs next nobody has promised. Here you choose." },
+        say: {
+          en: "Now the threads are held before their next call, and both clients have sent. Both recv came back; each thread is before its sendall. Which of them the system runs next nobody has promised. Here you choose.",
+          ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 시스템이 어느 쪽을 먼저 실행할지는 아무도 약속하지 않았습니다. 여기서는 여러분이 고릅니다.",
+        },
       },
       {
         look: '.threads li[data-state="held"] button',
         until: (state) => [1, 2].some((one) => at_call(state, one, "sendall", true)),
-        say: { en: "Press this button, or the other thread's. What do you expect?" },
+        say: {
+          en: "Press this button, or the other thread's. What do you expect?",
+          ko: "이 버튼이나 다른 스레드의 버튼을 누르세요. 어떻게 될까요?",
+        },
         ask: {
-          choices: [{ en: "one client gets its answer" }, { en: "both do" }, { en: "neither, until both have been pressed" }],
+          choices: [{ en: "one client gets its answer", ko: "클라이언트 하나만 답을 받는다" }, { en: "both do", ko: "둘 다 받는다" }, { en: "neither, until both have been pressed", ko: "둘 다 누를 때까지 아무도 받지 못한다" }],
           right: 0,
-          because: { en: "A thread waits for nobody. Press one of them and see." },
+          because: {
+            en: "A thread waits for nobody. Press one of them and see.",
+            ko: "스레드는 누구도 기다리지 않습니다. 하나를 눌러서 확인하세요.",
+          },
         },
       },
       {
         look: "#clients",
         until: (state) => (got(state, "c1") === "*b") !== (got(state, "c2") === "*c"),
         press: '.threads li[data-call="sendall"] button',
-        say: { en: "Only the client of the thread that you chose has its answer. The other's is ready, and waits for its thread." },
+        say: {
+          en: "Only the client of the thread that you chose has its answer. The other's is ready, and waits for its thread.",
+          ko: "고른 스레드의 클라이언트만 답을 받았습니다. 다른 클라이언트의 답도 준비는 되었지만, 제 스레드를 기다립니다.",
+        },
       },
       {
         do: [GO],
         look: "#clients",
         until: (state) => got(state, "c1") === "*b" && got(state, "c2") === "*c",
-        say: { en: "Let go, the other thread does the same. In either order both answers are right, since the two have nothing in common." },
+        say: {
+          en: "Let go, the other thread does the same. In either order both answers are right, since the two have nothing in common.",
+          ko: "풀려나자 다른 스레드도 똑같이 했습니다. 둘 사이에는 공유하는 것이 없으니, 어느 순서로 하든 두 답 모두 맞습니다.",
+        },
       },
     ],
   },
@@ -108,30 +147,45 @@ const LESSONS = {
       {
         look: TIME,
         until: (state) => at_call(state, 0, "accept"),
-        say: { en: "The program of step 1 again. Look at the lane of its thread: light is time in a call. There is next to nothing dark, which is when it runs." },
+        say: {
+          en: "The program of step 1 again. Look at the lane of its thread: light is time in a call. There is next to nothing dark, which is when it runs.",
+          ko: "다시 1단계의 프로그램입니다. 스레드의 줄을 보세요. 연한 색은 호출 안에서 보낸 시간입니다. 실행 중이라는 뜻의 진한 색은 거의 없습니다.",
+        },
       },
       {
         do: [add("silent"), add("by hand"), write("c2")],
         look: FIRST,
         until: (state) => at_call(state, 0, "recv") && unread(state, "c2") === 3,
-        say: { en: "c1 is silent, c2 has sent. The thread is in recv for c1." },
+        say: {
+          en: "c1 is silent, c2 has sent. The thread is in recv for c1.",
+          ko: "c1은 조용하고 c2는 보냈습니다. 스레드는 c1을 위한 recv 안에 있습니다. 스레드는 지금 무엇을 할까요?",
+        },
         ask: {
-          choices: [{ en: "it looks at c1 again and again" }, { en: "the kernel has put it to sleep, and will wake it" }, { en: "it looks whether somebody else has sent" }],
+          choices: [{ en: "it looks at c1 again and again", ko: "c1을 자꾸 다시 들여다본다" }, { en: "the kernel has put it to sleep, and will wake it", ko: "커널이 재워 두었고, 때가 되면 깨운다" }, { en: "it looks whether somebody else has sent", ko: "다른 누군가 보냈는지 살펴본다" }],
           right: 1,
-          because: { en: "It has made one call, which has not come back. Count the calls: there are no new ones." },
+          because: {
+            en: "It has made one call, which has not come back. Count the calls: there are no new ones.",
+            ko: "스레드가 부른 호출은 하나이고, 아직 돌아오지 않았습니다. 호출 수를 세어 보세요. 늘지 않습니다.",
+          },
         },
       },
       {
         do: [write("c1")],
         look: of_client("c1"),
         until: (state) => got(state, "c1") === "*b",
-        say: { en: "c1 has sent: the kernel woke the thread, recv came back, and the answer went out. The bytes of c2 would not have woken it: it had named c1." },
+        say: {
+          en: "c1 has sent: the kernel woke the thread, recv came back, and the answer went out. The bytes of c2 would not have woken it: it had named c1.",
+          ko: "c1이 보냈습니다. 커널이 스레드를 깨우고, recv가 돌아오고, 답이 나갔습니다. c2의 바이트로는 깨어나지 않습니다. recv에 넘긴 것은 c1의 소켓이기 때문입니다.",
+        },
       },
       {
         do: [{ do: "remove", client: "c1" }],
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "*b",
-        say: { en: "One thread, one call, one place to sleep: so one client at a time. The next steps ask for a call that does not sleep, and then for one that sleeps for all of them." },
+        say: {
+          en: "One thread, one call, one place to sleep: so one client at a time. The next steps ask for a call that does not sleep, and then for one that sleeps for all of them.",
+          ko: "스레드 하나, 호출 하나, 잠드는 곳도 하나입니다. 그래서 한 번에 클라이언트 하나뿐입니다. 다음 단계들은 잠들지 않는 호출을, 그다음에는 모두를 위해 한꺼번에 잠드는 호출을 찾습니다.",
+        },
       },
     ],
   },
@@ -141,30 +195,45 @@ const LESSONS = {
       {
         look: ".time h2",
         until: (state) => state.servers[0]?.vain > 20,
-        say: { en: "Nobody has connected, and the program is busy: every round it asks the listening socket, and accept fails with EAGAIN, not now. See the number of calls in vain grow." },
+        say: {
+          en: "Nobody has connected, and the program is busy: every round it asks the listening socket, and accept fails with EAGAIN, not now. See the number of calls in vain grow.",
+          ko: "아무도 접속하지 않았는데 프로그램은 바쁩니다. 한 바퀴 돌 때마다 리스닝 소켓에 물어보고, accept는 ‘지금은 없다’는 뜻의 EAGAIN으로 실패합니다. 헛수고한 호출의 수가 늘어나는 것을 보세요.",
+        },
       },
       {
         do: [HOLD],
         look: STEP,
         until: (state) => at_call(state, 0, "accept", true) || at_call(state, 0, "sleep", true),
-        say: { en: "Now it is held. Press 'one call' a few times." },
+        say: {
+          en: "Now it is held. Press 'one call' a few times.",
+          ko: "이제 멈춰 세웠습니다. ‘호출 하나’를 몇 번 누르세요. 무엇이 보일까요?",
+        },
         ask: {
-          choices: [{ en: "accept, accept, accept" }, { en: "accept and sleep in turn" }, { en: "accept, and then nothing more" }],
+          choices: [{ en: "accept, accept, accept", ko: "accept, accept, accept" }, { en: "accept and sleep in turn", ko: "accept와 sleep이 번갈아" }, { en: "accept, and then nothing more", ko: "accept 한 번, 그 뒤로는 없음" }],
           right: 1,
-          because: { en: "Without the sleep it would ask for ever, as fast as it can." },
+          because: {
+            en: "Without the sleep it would ask for ever, as fast as it can.",
+            ko: "sleep이 없으면 낼 수 있는 가장 빠른 속도로 끝없이 묻습니다.",
+          },
         },
       },
       {
         do: [add("silent"), add("by hand"), GO],
         look: "#calls",
         until: (state) => state.servers[0]?.peers.size === 2,
-        say: { en: "Two clients, of whom none says anything: now each round has three calls in vain, one for each socket." },
+        say: {
+          en: "Two clients, of whom none says anything: now each round has three calls in vain, one for each socket.",
+          ko: "클라이언트가 둘이지만 아무 말도 하지 않습니다. 이제 한 바퀴마다 헛수고가 세 번입니다. 소켓마다 하나씩입니다.",
+        },
       },
       {
         do: [write("c2")],
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "*b",
-        say: { en: "c2 has sent, and got its answer when its turn came: up to one sleep later. A longer sleep is fewer calls in vain and later answers; there is no right length." },
+        say: {
+          en: "c2 has sent, and got its answer when its turn came: up to one sleep later. A longer sleep is fewer calls in vain and later answers; there is no right length.",
+          ko: "c2가 보냈고, 제 차례가 왔을 때 답을 받았습니다. 길게는 sleep 한 번만큼 늦습니다. sleep을 늘리면 헛수고는 줄고 답은 늦어집니다. 딱 맞는 길이는 없습니다.",
+        },
       },
     ],
   },
@@ -175,36 +244,54 @@ const LESSONS = {
         do: [add("silent"), add("by hand")],
         look: ".set",
         until: (state) => at_call(state, 0, "select") && state.servers[0].set.size === 3,
-        say: { en: "One call is about all of them: select is handed the listening socket and both clients, and sleeps until one is ready." },
+        say: {
+          en: "One call is about all of them: select is handed the listening socket and both clients, and sleeps until one is ready.",
+          ko: "호출 하나가 모두를 살핍니다. select는 리스닝 소켓과 두 클라이언트를 넘겨받아, 누군가 준비될 때까지 잡니다. 이제 c2가 보내면 어떻게 될까요?",
+        },
         ask: {
-          choices: [{ en: "select comes back with c2" }, { en: "recv comes back with the bytes" }, { en: "select comes back with all three" }],
+          choices: [{ en: "select comes back with c2", ko: "select가 c2를 들고 돌아온다" }, { en: "recv comes back with the bytes", ko: "recv가 바이트를 들고 돌아온다" }, { en: "select comes back with all three", ko: "select가 셋을 다 들고 돌아온다" }],
           right: 0,
-          because: { en: "c2 is about to send. select says who is ready; it reads nothing." },
+          because: {
+            en: "c2 is about to send. select says who is ready; it reads nothing.",
+            ko: "이제 c2가 보냅니다. select는 누가 준비되었는지 말할 뿐, 아무것도 읽지 않습니다.",
+          },
         },
       },
       {
         do: [HOLD, write("c2")],
         look: ".ready",
         until: (state) => at_call(state, 0, "recv", true) && state.servers[0].ready?.length === 1,
-        say: { en: "select came back with c2. The thread is held before recv, and this recv will not sleep: the bytes are there." },
+        say: {
+          en: "select came back with c2. The thread is held before recv, and this recv will not sleep: the bytes are there.",
+          ko: "select가 c2를 들고 돌아왔습니다. 스레드는 recv 직전에 멈춰 있습니다. 바이트가 이미 와 있으니 이 recv는 잠들지 않습니다.",
+        },
       },
       {
         look: STEP,
         press: STEP,
         until: (state) => at_call(state, 0, "sendall", true) || at_call(state, 0, "select", true),
-        say: { en: "Press 'one call': the bytes are read, and the answer is about to be sent." },
+        say: {
+          en: "Press 'one call': the bytes are read, and the answer is about to be sent.",
+          ko: "‘호출 하나’를 누르세요. 바이트를 읽고, 이제 답을 보내려는 참입니다.",
+        },
       },
       {
         look: ".set",
         press: STEP,
         until: (state) => at_call(state, 0, "select", true),
-        say: { en: "Once more, and it is back before select. The whole set is handed over again: the kernel has kept nothing." },
+        say: {
+          en: "Once more, and it is back before select. The whole set is handed over again: the kernel has kept nothing.",
+          ko: "한 번 더 누르면 다시 select 직전입니다. 집합을 통째로 또 넘깁니다. 커널은 아무것도 간직하지 않았습니다.",
+        },
       },
       {
         do: [GO],
         look: FIRST,
         until: (state) => at_call(state, 0, "select"),
-        say: { en: "So one thread serves all, and no call is in vain. The price is that set: with ten thousand clients it is ten thousand long, at each call." },
+        say: {
+          en: "So one thread serves all, and no call is in vain. The price is that set: with ten thousand clients it is ten thousand long, at each call.",
+          ko: "이렇게 스레드 하나가 모두를 맡고, 헛수고하는 호출은 없습니다. 그 값은 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
+        },
       },
     ],
   },
@@ -215,36 +302,54 @@ const LESSONS = {
         do: [add("silent"), add("by hand")],
         look: ".server:nth-child(2) .set",
         until: (state) => [0, 1].every((one) => state.servers[one]?.set.size === 3),
-        say: { en: "Two programs, with the same clients. On the left select is handed the set. On the right the kernel keeps it: epoll was told once of each socket." },
+        say: {
+          en: "Two programs, with the same clients. On the left select is handed the set. On the right the kernel keeps it: epoll was told once of each socket.",
+          ko: "프로그램 둘에 같은 클라이언트들입니다. 왼쪽에서는 select에 집합을 넘깁니다. 오른쪽에서는 커널이 집합을 간직합니다. epoll에는 소켓을 한 번씩만 알렸습니다. 다음에 기다릴 때 epoll에는 무엇을 넘길까요?",
+        },
         ask: {
-          choices: [{ en: "the set again, all of it" }, { en: "nothing" }, { en: "c2, which is ready" }],
+          choices: [{ en: "the set again, all of it", ko: "집합 전체를 다시" }, { en: "nothing", ko: "아무것도 넘기지 않는다" }, { en: "c2, which is ready", ko: "준비된 c2" }],
           right: 1,
-          because: { en: "That is what epoll's next wait is handed: it has the list already." },
+          because: {
+            en: "That is what epoll's next wait is handed: it has the list already.",
+            ko: "epoll이 다음에 기다릴 때 넘겨받는 것은 없습니다. 목록은 이미 가지고 있습니다.",
+          },
         },
       },
       {
         do: [HOLD, write("c2")],
         look: ".server:nth-child(2) .ready",
         until: (state) => [0, 1].every((one) => at_call(state, 0, "recv", true, one)),
-        say: { en: "c2 has sent the same to both. Both calls came back with c2, and both programs are held before recv." },
+        say: {
+          en: "c2 has sent the same to both. Both calls came back with c2, and both programs are held before recv.",
+          ko: "c2가 양쪽에 같은 것을 보냈습니다. 두 호출 모두 c2를 들고 돌아왔고, 두 프로그램 모두 recv 직전에 멈춰 있습니다.",
+        },
       },
       {
         look: STEP,
         press: STEP,
         until: (state) => [0, 1].every((one) => at_call(state, 0, "sendall", true, one)),
-        say: { en: "Press 'one call': each program makes one. Up to here they do the same." },
+        say: {
+          en: "Press 'one call': each program makes one. Up to here they do the same.",
+          ko: "‘호출 하나’를 누르세요. 프로그램마다 호출을 하나씩 합니다. 여기까지는 둘이 똑같습니다.",
+        },
       },
       {
         look: "#calls",
         press: STEP,
         until: (state) => at_call(state, 0, "select", true, 0) && at_call(state, 0, "epoll.poll", true, 1),
-        say: { en: "Once more. The next call of the left one is select, with three sockets; that of the right one is epoll.poll, with none." },
+        say: {
+          en: "Once more. The next call of the left one is select, with three sockets; that of the right one is epoll.poll, with none.",
+          ko: "한 번 더 누르세요. 왼쪽의 다음 호출은 소켓 세 개를 넘기는 select이고, 오른쪽의 다음 호출은 아무것도 넘기지 않는 epoll.poll입니다.",
+        },
       },
       {
         do: [GO],
         look: ".server:nth-child(2) .set",
         until: (state) => at_call(state, 0, "epoll.poll", false, 1),
-        say: { en: "The more of the clients are silent, the more that is worth: select is handed them all, epoll names those who are ready." },
+        say: {
+          en: "The more of the clients are silent, the more that is worth: select is handed them all, epoll names those who are ready.",
+          ko: "조용한 클라이언트가 많을수록 차이가 커집니다. select는 그들을 모두 넘겨받고, epoll은 준비된 것만 말합니다.",
+        },
       },
     ],
   },
@@ -255,38 +360,56 @@ const LESSONS = {
         do: [add("by hand")],
         look: ".set",
         until: (state) => /\.(poll|control)$/.test(state.servers[0]?.threads.get(0)?.call?.call ?? "") && state.servers[0].set.size === 3,
-        say: { en: "A loop: it sleeps until a socket is ready, and calls whoever wants to know. Beside the listening socket and c1 there is one more: wake-up, a socket that the program sends to itself." },
+        say: {
+          en: "A loop: it sleeps until a socket is ready, and calls whoever wants to know. Beside the listening socket and c1 there is one more: wake-up, a socket that the program sends to itself.",
+          ko: "이벤트 루프입니다. 소켓이 준비될 때까지 자다가, 그 소식을 알고 싶어 한 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘깨움 소켓’입니다.",
+        },
       },
       {
         do: [write("c1", "999999999999989\n")],
         look: THREADS,
         until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.number > 0 && one.state === "runs" && !one.idle),
-        say: { en: "c1 asks whether a large number is prime, which takes a second or more. A worker of the pool computes, and the loop is back in its wait: it is free." },
+        say: {
+          en: "c1 asks whether a large number is prime, which takes a second or more. A worker of the pool computes, and the loop is back in its wait: it is free.",
+          ko: "c1이 큰 수가 소수인지 묻습니다. 1초 넘게 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
+        },
       },
       {
         do: [add("by hand"), write("c2", "7\n")],
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "prime\n",
-        say: { en: "c2 asked for a small one. It has its answer, whether or not c1 has." },
+        say: {
+          en: "c2 asked for a small one. It has its answer, whether or not c1 has.",
+          ko: "c2는 작은 수를 물었습니다. c1이 답을 받았든 아니든 c2는 답을 받았습니다.",
+        },
       },
       {
         do: [HOLD, write("c2", "11\n"), { do: "step" }],
         look: THREADS,
         until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.state === "held" && one.call.call === "send"),
         press: STEP,
-        say: { en: "Now the threads are held. Press 'one call' until a worker is before send: it has an answer, but only the loop's thread may send that to the client. So it sends a byte to wake-up." },
+        say: {
+          en: "Now the threads are held. Press 'one call' until a worker is before send: it has an answer, but only the loop's thread may send that to the client. So it sends a byte to wake-up.",
+          ko: "이제 스레드들이 멈춰 있습니다. 워커가 send 직전에 올 때까지 ‘호출 하나’를 누르세요. 워커에게는 답이 있지만, 클라이언트에게 보내도 되는 것은 루프의 스레드뿐입니다. 그래서 깨움 소켓에 1바이트를 보냅니다.",
+        },
       },
       {
         look: ".loop",
         press: STEP,
         until: (state) => state.servers[0]?.wake > 0,
-        say: { en: "Press once more: the byte is on its way to the loop, which sleeps, or is about to." },
+        say: {
+          en: "Press once more: the byte is on its way to the loop, which sleeps, or is about to.",
+          ko: "한 번 더 누르세요. 바이트가 루프로 가는 중입니다. 루프는 자고 있거나, 이제 자려는 참입니다.",
+        },
       },
       {
         do: [GO],
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "prime\nprime\n" && got(state, "c1") === "prime\n",
-        say: { en: "Let go: the loop woke up, read the byte, and sent the answer itself. No two threads ever touch the same client." },
+        say: {
+          en: "Let go: the loop woke up, read the byte, and sent the answer itself. No two threads ever touch the same client.",
+          ko: "풀어 주었습니다. 루프가 깨어나 바이트를 읽고, 답은 루프가 직접 보냈습니다. 두 스레드가 같은 클라이언트를 건드리는 일은 없습니다.",
+        },
       },
     ],
   },

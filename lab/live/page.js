@@ -28,12 +28,48 @@ const TEXT = {
     lesson_end: "That was all of it. Change something: hold it, add clients, see.",
     key: "Keys: h hold or let run, space one call, arrows move in a recording.",
     lane_runs: "Threads: dark runs, light is in a call, hatched is held. Clients: hatched has got nothing yet, blue has sent and waits.",
+    language: "language", named: "English", words: {},
+  },
+  ko: {
+    title: "서버, 한 번에 호출 하나씩", short: (n) => n ? `t${n}` : "main",
+    hold: "멈추기", go: "풀어 주기", step: "호출 하나", again: "다시 시작", speed: "속도",
+    full_speed: "최고 속도", program: "프로그램", beside: "나란히", nothing: "없음",
+    add: "추가", kind: "클라이언트", send: "보내기", remove: "내보내기", itself: "자동으로", line: "보낼 글",
+    lesson: "안내", no_lesson: "없음", next: "다음", back: "이전", restart: "처음부터",
+    clients: "클라이언트", calls: "호출", program_of: "프로그램", kernel: "커널", time: "시간",
+    listener: "리스닝 소켓", listening: "리스닝 소켓: 백로그에서 accept를 기다리는 연결", wakeup: "깨움 소켓", main: "메인 스레드", thread: (n) => `스레드 ${n}`,
+    sleeps: "자는 중", runs: "실행 중", held: "멈춤", over: "끝남", calling: "호출 중", idle: "대기 중", elsewhere: "여기에 보이지 않는 호출 안(락이나 큐)",
+    before: (what) => `${what} 직전`, line_at: (n) => `, ${n}행`,
+    nobody: "없음", unknown: "여기서는 알 수 없음",
+    connections: "연결", unread: "도착, 안 읽음", unsent: "보냄, 안 가져감",
+    handed: "호출할 때마다 넘김", keeps: "커널이 보관", handed_over: (n) => `소켓 ${n}개`, came_back: "돌아온 것", not_yet: "아직",
+    wake: (n) => `루프를 깨우러 가는 중인 바이트 ${n}개`, timers: "타이머", due: (s) => `${s.toFixed(2)}초 뒤`,
+    queue: (n) => `워커를 기다리는 작업: ${n}`, workers: "풀",
+    counted: (n, vain) => `호출 ${n}번, 헛수고(EAGAIN) ${vain}번`,
+    dropped: (n) => `지난 화면 뒤로 호출 ${n}번`,
+    ended: "프로그램이 끝났습니다: ", unseen: "이 프로그램의 호출은 하나도 보이지 않습니다. Python이 아니거나 PYTHONPATH를 따르지 않습니다.",
+    lost: "서버가 끝났습니다. 명령을 다시 실행하세요.",
+    sent: "보냄", got: "받음", waits: "아직 아무것도 못 받음", bytes: (n) => `${n}바이트`, times: (n) => `${n}번`,
+    end: "끝", refuses: (what) => `${what} 실패`, is: (who, fd) => `${who}, 디스크립터 ${fd}`,
+    nobody_held: "멈춘 스레드가 없습니다. 클라이언트가 무언가 할 때까지 모두 호출 안에서 잡니다.",
+    right: "맞습니다.", wrong: (what) => `아닙니다. 답은 ‘${what}’입니다.`, which: "다음 호출은 무엇일까요?",
+    lesson_end: "여기까지입니다. 이제 바꿔 보세요. 멈추고, 클라이언트를 추가하고, 지켜보세요.",
+    key: "키: h는 멈추기와 풀어 주기, 스페이스는 호출 하나, 기록에서는 화살표로 이동합니다.",
+    lane_runs: "스레드: 진하면 실행 중, 연하면 호출 안, 빗금은 멈춤. 클라이언트: 빗금은 아직 아무것도 못 받음, 파랑은 보내고 기다리는 중.",
+    language: "언어", named: "한국어",
+    words: {
+      script: "대본", "by hand": "손으로", silent: "침묵", "never reads": "읽지 않음", "half-close": "절반 닫기", reset: "리셋", flood: "홍수",
+      "ten at once": "한꺼번에 열", connect: "접속", send: "보내기", "send no more": "더 안 보냄", "ask for 1 MiB": "1 MiB 요청", "send 4 MiB": "4 MiB 보내기",
+    },
   },
 };
 const QUERY = new URLSearchParams(location.search);
 const LANG = QUERY.get("lang") in TEXT ? QUERY.get("lang") : "en";
 const T = TEXT[LANG];
 document.documentElement.lang = LANG;
+
+// A word of the program's own: a client's kind, or what it does next.
+const word = (text) => T.words[text] ?? text.replace(/^send(?= )/, T.send);
 
 // The state: what all events so far have made of it.
 
@@ -159,7 +195,7 @@ function client_event(state, s, e) {
     case "received":
       here.got = tail(here.got + e.data, e.size); here.sizes[1] += e.size; here.state = "served"; turn("silent"); break;
     case "end": here.state = "end"; turn(null); break;
-    case "failed": here.state = "failed"; here.error = `${T.refuses(e.what)}: ${e.error}`; turn(null); break;
+    case "failed": here.state = "failed"; here.error = `${T.refuses(word(e.what))}: ${e.error}`; turn(null); break;
     case "reset": case "left": here.state = "left"; client.left = true; client.next = ""; turn(null); break;
   }
 }
@@ -434,7 +470,7 @@ function draw_clients() {
   const place = $("#clients"), adding = $(".adding", place);
   text($("h2", place), T.clients);
   if (!RECORDED && !adding.children.length && state.kinds.length) {
-    const kind = make("select", { ariaLabel: T.kind }, ...state.kinds.map((one) => new Option(one)));
+    const kind = make("select", { ariaLabel: T.kind }, ...state.kinds.map((one) => new Option(word(one), one)));
     adding.append(kind, make("button", { textContent: T.add, onclick: () => wish({ do: "add", kind: kind.value }) }));
   }
   const shown = [...state.clients.values()].filter((one) => !one.left).slice(-100);
@@ -450,7 +486,7 @@ function make_client(client) {
     make("form", { className: "row", onsubmit: send, hidden: client.kind !== "by hand" }, typed, make("button", { textContent: T.send })),
     make("button", { textContent: T.remove, ariaLabel: `${T.remove} ${client.name}`, onclick: () => wish({ do: "remove", client: client.name }) }),
   ];
-  return make("li", {}, make("b", { textContent: client.name }), ` ${client.kind ?? ""} `, make("div", { className: "cells" }), make("div", { className: "row" }, ...controls));
+  return make("li", {}, make("b", { textContent: client.name }), ` ${word(client.kind ?? "")} `, make("div", { className: "cells" }), make("div", { className: "row" }, ...controls));
 }
 
 function lines_wanted() {
@@ -467,7 +503,7 @@ function draw_client(row, client) {
   const next = $(".next", row);
   if (next) {
     next.hidden = $(".play", row).hidden = !client.next;
-    text(next, client.next);
+    text(next, word(client.next));
   }
 }
 
@@ -514,6 +550,18 @@ function draw_controls() {
   if (document.activeElement !== beside) beside.value = state.servers[1]?.title ?? "";
 }
 
+// The same page in another language, at the same place: of a recording that is in the address.
+function make_languages() {
+  const change = (e) => {
+    QUERY.set("lang", e.target.value);
+    QUERY.delete("lesson");
+    if (lesson) { QUERY.set("lesson", lesson.number); QUERY.set("at", lesson.at); }
+    location.search = QUERY;
+  };
+  const options = Object.entries(TEXT).map(([lang, { named }]) => new Option(named, lang, false, lang === LANG));
+  return make("select", { id: "language", ariaLabel: T.language, onchange: change }, ...options);
+}
+
 function make_live(bar) {
   const open = () => wish({ do: "open", titles: [...new Set([$("#program").value, $("#beside").value].filter(Boolean))] });
   const speeds = [[T.full_speed, 0], ["0.1 s", 0.1], ["0.5 s", 0.5], ["1 s", 1]];
@@ -525,7 +573,8 @@ function make_live(bar) {
     make("label", {}, `${T.beside} `, make("select", { id: "beside", onchange: open })),
     make("button", { id: "again", textContent: T.again, onclick: open }),
     make("label", {}, `${T.lesson} `, make("select", { id: "chosen", onchange: (e) => start_lesson(Number(e.target.value)) },
-      new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one)))));
+      new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one)))),
+    make_languages());
 }
 
 function one_call() {
@@ -624,19 +673,20 @@ function make_replay(bar) {
     make("button", { id: "play", textContent: "▶▶", ariaLabel: T.itself, onclick: play }),
     make("button", { id: "forth", textContent: "▶", ariaLabel: T.next, onclick: move(1) }),
     make("input", { id: "place", type: "range", min: 0, max: RECORDED.length, ariaLabel: T.time, oninput: (e) => to(Number(e.target.value)) }),
-    make("span", { id: "where" }));
+    make("span", { id: "where" }), make_languages());
 }
 
 // A lesson: sentences, each about something that is on the screen.
 
 let lesson = null;
 
-async function start_lesson(number) {
+async function start_lesson(number, from = null) {
   for (const one of document.querySelectorAll(".look")) one.classList.remove("look");
   $("#chosen").value = number;
   lesson = LESSONS[number] ? { number, steps: LESSONS[number].steps, at: -1 } : null;
   $("#lesson").hidden = !lesson;
   if (!lesson) return;
+  if (from !== null) { lesson.at = Number(from); return; } // its programs run already
   await wish({ do: "open", titles: LESSONS[number].programs });
   await next_sentence();
 }
@@ -681,4 +731,8 @@ document.title = T.title;
 text($("h1"), T.title);
 RECORDED ? replay() : live();
 draw();
-if (!RECORDED && QUERY.get("lesson")) start_lesson(Number(QUERY.get("lesson")));
+if (!RECORDED && QUERY.get("lesson")) {
+  start_lesson(Number(QUERY.get("lesson")), QUERY.get("at"));
+  QUERY.delete("at");
+  history.replaceState(null, "", `?${QUERY}`);
+}

@@ -8,6 +8,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 
+LANGUAGES = "en", "ko"
+"""What the page can be read in."""
+
 
 def whole(events: Sequence[dict[str, Any]] | None = None) -> str:
     """Return the page as HTML, with nothing to load; with `events` it plays these."""

@@ -1,0 +1,98 @@
+"""The browser view in both languages: each has all of it, and one can change."""
+
+import re
+from typing import Any
+
+from lab.live import app, page
+from lab.live.clients import KINDS, Client
+from lab.tests import test_live
+from lab.tests.test_live import Live, Page
+
+chrome = test_live.chrome
+
+STRING = r'"((?:[^"\\]|\\.)*)"'
+
+
+def texts(script: str) -> dict[str, dict[str, str]]:
+    """Return what `TEXT` has for each language: the parameters of each entry, by its name."""
+    body = script.partition("const TEXT = {\n")[2].partition("\n};\n")[0]
+    parts = re.split(r"^  (\w+): \{$", body, flags=re.MULTILINE)[1:]
+    entry = re.compile(r'(?:^ +|, )(\w+): (?:"|\{|\(([\w, ]*)\) =>)', re.MULTILINE)
+    found = {}
+    for language, part in zip(parts[::2], parts[1::2], strict=True):
+        own = re.sub(r"words: \{.*?\}", "words: {}", part, flags=re.DOTALL)
+        found[language] = dict(entry.findall(own))
+    return found
+
+
+def missing(script: str) -> list[str]:
+    """Return the sentences of the lessons that a language lacks, or has in the wrong letters."""
+    ends = [match.end() for match in re.finditer(r"\ben: ", script)]
+    both = re.compile(rf"{STRING},\s*ko: {STRING}")
+    found = []
+    for end in ends:
+        match = both.match(script, end)
+        names = match and [
+            sorted(set(re.findall(r"c\d\b", one, re.ASCII))) for one in match.groups()
+        ]
+        if not match or not names or set(names[0]) - set(names[1]):
+            found.append(script[end : end + 60])
+        elif not (match[1] == match[2] or re.search("[가-힣]", match[2])):
+            found.append(match[2])
+    return found
+
+
+def read(name: str) -> str:
+    return (page.HERE / name).read_text()
+
+
+def test_both_languages_have_the_same_words() -> None:
+    found = texts(read("page.js"))
+    assert tuple(found) == page.LANGUAGES
+    assert len(found["en"]) > 60
+    assert found["en"] == found["ko"]
+
+
+def test_every_sentence_of_the_lessons_is_in_both() -> None:
+    script = read("lessons.js")
+    assert script.count("ko: ") > 50
+    assert missing(script) == []
+
+
+def test_what_is_lost_is_found() -> None:
+    script = read("page.js").replace('sleeps: "자는 중", ', "", 1)
+    assert texts(script)["en"].keys() - texts(script)["ko"].keys() == {"sleeps"}
+    script = read("page.js").replace("line_at: (n) => `, ${n}행`", "line_at: () => `행`", 1)
+    assert texts(script)["en"] != texts(script)["ko"]
+    lessons = read("lessons.js")
+    assert missing(re.sub(r'\n *ko: "c2도 접속.*', "", lessons))[0].startswith('"c2 has connected')
+    assert missing(lessons.replace("지금의 recv는 c1의", "지금의 recv는 c2의"))
+    assert missing(re.sub(r'ko: "클라이언트마다 제.*"', 'ko: "Each client"', lessons)) == [
+        "Each client"
+    ]
+
+
+def test_the_kinds_of_clients_have_a_word() -> None:
+    words = read("page.js").rpartition("words: {")[2].partition("}")[0]
+    said = {app.TEN, *KINDS, "connect"}
+    for things in KINDS.values():
+        client = Client("silent", "127.0.0.1", 0, lambda **_: None)
+        said |= {name for name, _ in things(client) if "^" not in name and "$" not in name}
+        client.sock.close()
+    for one in said:
+        if not re.match(r"send .*\d{3}$", one):
+            assert f'"{one}": ' in words or f"{one}: " in words, one
+
+
+def test_the_language_is_changed_at_the_same_place(chrome: Any) -> None:
+    with Live("1/minimal", "--lang", "ko") as live:
+        shown = Page(chrome, f"{live.url}&lesson=1")
+        shown.shows("#lesson p", "프로그램 하나, 스레드 하나")
+        shown.click("#lesson > button")
+        shown.shows("#lesson p", "c1이 접속했습니다")
+        assert shown.js("document.documentElement.lang") == "ko"
+        shown.choose("#language", "en")
+        shown.shows("#lesson p", "c1 has connected")
+        shown.until("q('#lesson').dataset.there === 'true'")
+        assert shown.js("[state.clients.size, QUERY.get('at')]") == [1, None]
+        assert live.token.partition("&")[0] in shown.js("location.search")
