@@ -4,6 +4,7 @@ Its program, what the kernel holds for it, its clients and the time they take. I
 under the observer. Several are shown side by side, with the same clients.
 
   python -m lab live 1
+  python -m lab live --lesson 2
   python -m lab live 5/minimal 6/minimal
   python -m lab live --cmd 'python my_server.py {port}'
 """
@@ -14,6 +15,7 @@ import shlex
 import signal
 import sys
 import webbrowser
+from urllib.parse import urlencode
 
 from lab.harness.servers import ROOT, STEPS
 from lab.live import page, web
@@ -58,7 +60,9 @@ async def show(app: App, first: list[str], args: argparse.Namespace) -> int:
     async with running(app):
         with web.serving(app, loop, args.port) as pages:
             await app.do({"do": "open", "titles": first})
-            address = pages.address + (f"&lang={args.lang}" if args.lang else "")
+            asked = {"lang": args.lang, "lesson": args.lesson}
+            more = urlencode({name: value for name, value in asked.items() if value})
+            address = f"{pages.address}&{more}" if more else pages.address
             print(f"Serving on {address}", flush=True)
             if args.browser:
                 await asyncio.to_thread(webbrowser.open, address)
@@ -100,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     named = "a step, its minimal.py (5/minimal), or another server of it; several are side by side"
     add("programs", metavar="STEP", nargs="*", type=program, help=named)
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
+    add("--lesson", type=arguments.number(int, 1, len(STEPS)), help="the guided walk of a step")
     add("--lang", choices=page.LANGUAGES, help="what the page is written in at first")
     add("--port", type=arguments.number(int, 0, 65535), default=0, help="the page's port")
     add("--no-browser", dest="browser", action="store_false", help="only print the address")

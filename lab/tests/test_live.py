@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -44,7 +44,7 @@ class Live:
         assert self.process.stdout
         self.url = self.process.stdout.readline().split()[-1]
         self.place = urlsplit(self.url)
-        self.token = self.place.query.partition("=")[2]
+        (self.token,) = parse_qs(self.place.query)["token"]
 
     def ask(self, method: str, path: str, body: str = "", **headers: str) -> int:
         """Return the status of an answer."""
@@ -481,8 +481,8 @@ def test_a_hundred_clients(chrome: Any) -> None:
 
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_lesson_can_be_walked(chrome: Any, number: int) -> None:
-    with Live() as live:
-        page = Page(chrome, f"{live.url}&lesson={number}")
+    with Live("--lesson", str(number)) as live:
+        page = Page(chrome, live.url)
         for at in range(page.until("lesson?.steps.length")):
             page.until("q('#lesson').dataset.at === `${arguments[0]}`", at)
             press = page.js("lesson.steps[lesson.at].press")
