@@ -75,7 +75,8 @@ class Session:
         self.go()
 
     async def stop(self) -> None:
-        """End it, and its clients."""
+        """End it, and its clients; nothing more is heard of it."""
+        self.emit = bool
         for client in self.clients.values():
             client.leave()
         self.clients.clear()
