@@ -32,7 +32,7 @@ SOURCE = 400_000
 class Session:
     """One server. `emit` is called with each event."""
 
-    def __init__(self, title: str, command: Sequence[str], emit: Callable[[Event], None]) -> None:
+    def __init__(self, title: str, command: Sequence[str], emit: Callable[[Event], object]) -> None:
         self.title = title
         self.command = command
         self.emit = emit
