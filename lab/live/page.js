@@ -14,7 +14,7 @@ const TEXT = {
     before: (what) => `before ${what}`, line_at: (n) => `, line ${n}`,
     nobody: "nobody", unknown: "not known here",
     connections: "connections", unread: "arrived, not read", unsent: "sent, not taken",
-    handed: "handed over, at every call", keeps: "kept in the kernel", handed_over: (n) => `${n} sockets`, came_back: "came back", not_yet: "not yet",
+    handed: "handed over, at every call", keeps: "kept in the kernel", handed_over: (n) => `${n} ${n === 1 ? "socket" : "sockets"}`, came_back: "came back", not_yet: "not yet",
     wake: (n) => `${n} ${n === 1 ? "byte" : "bytes"} on the way to wake the loop`, timers: "timers", due: (s) => `in ${s.toFixed(2)} s`,
     queue: (n) => `jobs that wait for a worker: ${n}`, workers: "pool",
     counted: (n, vain) => `${n} calls, ${vain} in vain (EAGAIN)`,

@@ -247,7 +247,8 @@ def test_after_very_much_who_comes_late_gets_a_new_start(monkeypatch: pytest.Mon
                 await asyncio.sleep(0.05)
             while not early.empty():
                 heard += json.loads(early.get())
-            late, then = await shown.listen(), []
+            late = await shown.listen()
+            then: list[Event] = []
             while len(then) < 3:
                 await asyncio.sleep(0.05)
                 while not late.empty():
