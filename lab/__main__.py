@@ -4,7 +4,11 @@ import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
+
+if not __package__:  # `python path/to/lab COMMAND`, from anywhere
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from lab import race
 from lab.bench import command as bench

@@ -16,13 +16,13 @@ from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
 __tracebackhide__ = True
 
-COMPARE_TIMES = {"latency", "side_by_side", "burst"}
+COMPARE_TIMES = {"latency", "side_by_side", "burst", "fair"}
 """Checks that have to have the machine to themselves."""
 
 PATIENCE = 10.0
 """Seconds that a server has for each answer that it owes."""
 
-SMALLER = ((talk, "LATE", 8), (costs, "IDLE", 700), (many, "MANY", 250))
+SMALLER = ((talk, "LATE", 8), (talk, "THINKS", 1.0), (costs, "IDLE", 700), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 

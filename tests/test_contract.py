@@ -3,6 +3,9 @@
 import re
 import socket
 import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,14 @@ pytestmark = pytest.mark.aside
 @each_step
 def test_contract(step: str, check: Check) -> None:
     contract.as_declared(check, step)
+
+
+@pytest.mark.parametrize("name", limits.ASKED)
+@each_step
+def test_what_is_asked_for(step: str, name: str) -> None:
+    run: Any = CHECKS[name].run
+    asked = partial(run, seconds=0.3) if name == "deadline" else run
+    contract.as_declared(replace(CHECKS[name], run=asked), step)
 
 
 @pytest.mark.full

@@ -4,11 +4,11 @@ import re
 import sys
 from collections.abc import Callable
 
-from lab.broken import costs, ending, faults, leaving, many, prompt, steps, talk, together
+from lab.broken import costs, ending, faults, leaving, many, nasty, prompt, steps, talk, together
 from lab.broken.right import Right
 from lab.harness.servers import ROOT, Server
 
-RUNGS = (talk, leaving, together, prompt, costs, many, ending, faults)
+RUNGS = (talk, leaving, together, prompt, costs, many, ending, faults, nasty)
 
 
 def _named(kind: type[Right]) -> str:
@@ -22,7 +22,7 @@ def _found(module: object) -> list[type[Right]]:
 
 KINDS = {_named(kind): kind for rung in RUNGS for kind in _found(rung)}
 
-BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces)]
+BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces, ending.Drains)]
 
 STEPS = (steps.computes, steps.until_eagain, steps.once_per_edge)
 

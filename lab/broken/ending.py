@@ -1,5 +1,6 @@
 """Bugs that show when the server ends."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -36,3 +37,51 @@ class KeepsThePort(Right):
 
     def options(self, listener: socket.socket) -> None:
         pass
+
+
+class DiesOfAnInterruption(Right):
+    """It takes EINTR for the end, of which Python knows only in a handler."""
+
+    async def listening(self) -> None:
+        signal.signal(signal.SIGCONT, lambda *_: os._exit(1))
+
+
+class Drains(Right):
+    """After SIGTERM it serves whom it has, and nobody else, and ends: no bug."""
+
+    accepts = False
+
+    def on_signal(self, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self.begin)
+
+    def begin(self) -> None:
+        self.leaving = asyncio.create_task(self.leave())
+
+    async def leave(self) -> None:
+        if not self.accepts:
+            self.listener.close()
+        while self.tasks:
+            await asyncio.wait(self.tasks)
+        os._exit(0)
+
+    def options(self, listener: socket.socket) -> None:
+        super().options(listener)
+        self.listener = listener
+
+    async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
+        await asyncio.sleep(3600)
+
+
+class DrainsAndAccepts(Drains):
+    accepts = True
+
+
+class DrainsTheRest(Drains):
+    """It closes what has nothing more to read, whatever is unsent."""
+
+    async def leave(self) -> None:
+        self.listener.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+        os._exit(0)

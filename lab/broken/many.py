@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import socket
 
 from lab.broken.right import Right
@@ -55,3 +56,11 @@ class SendsAwayWithoutDescriptors(Right):
 class DiesWithoutDescriptors(Right):
     async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
         raise error
+
+
+class WatchesWithSelect(Right):
+    """It has `select` look at its listening socket."""
+
+    def options(self, listener: socket.socket) -> None:
+        super().options(listener)
+        select.select([listener], [], [], 0)

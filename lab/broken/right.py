@@ -90,7 +90,8 @@ class Right:
         await self.loop.sock_sendall(sock, b"*")
 
     async def receive(self, sock: socket.socket) -> bytes:
-        """Wait for what comes next."""
+        """Wait for what comes next; asyncio would let nobody else have a turn if it is there."""
+        await asyncio.sleep(0)
         return await self.loop.sock_recv(sock, 65536)
 
     def answer(self, data: bytes, in_frame: bool) -> tuple[bytes, bool]:

@@ -123,6 +123,16 @@ class CarelessSend(Right):
             sock.send(owed)
 
 
+class SendsAgain(Right):
+    """It sends all of it once more, if not all was taken."""
+
+    async def send(self, sock: socket.socket, owed: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not owed or sock.send(owed) == len(owed):
+                return
+        await super().send(sock, owed)
+
+
 class DropsTheReplyAtHalfClose(Right):
     """It looks whether the client is still there before it answers."""
 
@@ -137,3 +147,41 @@ class DropsTheReplyAtHalfClose(Right):
 class NeverCloses(Right):
     async def at_end(self, sock: socket.socket) -> None:
         await asyncio.sleep(3600)
+
+
+class DropsTheRestAtHalfClose(Right):
+    """It reads on while an answer is under way, and leaves when it has read the end."""
+
+    async def converse(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            await self.greet(sock)
+            state, last = False, asyncio.create_task(asyncio.sleep(0))
+            while data := await self.receive(sock):
+                owed, state = self.answer(data, state)
+                last = asyncio.create_task(self.send_after(last, sock, owed))
+                await asyncio.sleep(0.001)
+            last.cancel()
+
+    async def send_after(
+        self, before: "asyncio.Task[None]", sock: socket.socket, owed: bytes
+    ) -> None:
+        await before
+        await self.send(sock, owed)
+
+
+class WaitsForMore(Right):
+    """It takes a full buffer for a sign that there is more."""
+
+    async def receive(self, sock: socket.socket) -> bytes:
+        data = await self.loop.sock_recv(sock, 4096)
+        while data and len(data) % 4096 == 0 and (more := await self.loop.sock_recv(sock, 4096)):
+            data += more
+        return data
+
+
+class TiresOfSilence(Right):
+    async def receive(self, sock: socket.socket) -> bytes:
+        try:
+            return await asyncio.wait_for(super().receive(sock), 0.7)
+        except TimeoutError:
+            return b""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import socket
 
 from lab.broken.right import Right
@@ -59,3 +60,21 @@ class AnswersTheLastSpeaker(Right):
         self.current = sock
         await asyncio.sleep(0)
         await super().send(self.current, owed)
+
+
+class ListensToOne(Right):
+    """It reads from one client as long as there is something, and then for a moment more."""
+
+    async def converse(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            await self.greet(sock)
+            state = False
+            while data := await self.receive(sock):
+                owed, state = self.answer(data, state)
+                await self.send(sock, owed)
+                while len(data) > 4096 and select.select([sock], [], [], 0.05)[0]:
+                    data = sock.recv(65536)
+                    owed, state = self.answer(data, state)
+                    sock.setblocking(True)
+                    sock.sendall(owed)
+                    sock.setblocking(False)

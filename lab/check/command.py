@@ -13,17 +13,18 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from lab.check import faults, limits
+from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
 from lab.check.rungs import CHECKS
-from lab.check.suite import Check, verdicts
+from lab.check.suite import FAILED, NOT_MEASURED, PATIENCE, Check, Verdict, verdicts
 from lab.harness import servers
 from lab.harness.servers import Endpoint
 from lab.show import arguments
 from lab.show.arguments import Wrong
-from lab.show.progress import progress
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,18 +46,51 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_one(report: Report, start: Callable[[], Endpoint], checks: list[Check]) -> None:
-    """Run the checks and print each verdict as it comes; a terminal shows what is running."""
+    """Run the checks; print the name of each when it begins, and its verdict when it is over.
+
+    Those that say what a server survives are the first, and are told in a line before that.
+    """
+    early = {check.name for check in checks if check.survives or check.name == "ack"}
+    early = early if early - {"ack"} else set()
+    lines: list[str] = []
+
+    def begin(check: Check) -> None:
+        if check.name not in early:
+            tell(lines)
+            print(f"{check.name:17} ", end="", flush=True)
+
+    print(f"{'survives':17}" * bool(early), end="", flush=True)
     try:
-        for verdict in verdicts(checks, start, lambda check: progress(f"{check.name} ...")):
+        for verdict in verdicts(checks, start, begin):
+            line = report.lines(verdict)
+            if verdict.check.name in early:
+                lines.append(f"{verdict.check.name:17} {line}")
+                print(survived(verdict, report.verdicts), end="", flush=True)
+            else:  # on a terminal a check may have written over its name
+                print(f"\r{verdict.check.name:17} " * sys.stdout.isatty() + line, flush=True)
             report.verdicts.append(verdict)
-            progress()
-            print(report.lines(verdict), flush=True)
+        tell(lines)
         if left := len(checks) - len(report.verdicts):
-            print(f"skipped   the other {left:<7} they begin with the `*`")
+            print(f"{f'the other {left}':17} skipped   they begin with the `*`")
     except servers.ServerError as error:
+        tell(lines or [""])
         report.error = str(error)
-    finally:
-        progress()
+
+
+def tell(lines: list[str]) -> None:
+    """End a line and print these, once."""
+    if lines:
+        print("\n".join(["", *lines]).replace("\n\n", "\n"), flush=True)
+        lines.clear()
+
+
+def survived(verdict: Verdict, before: list[Verdict]) -> str:
+    """Go on with the line that says what a server survives, and what it does NOT."""
+    what = verdict.check.survives
+    if not what or verdict.outcome == NOT_MEASURED:
+        return ""
+    comma = "," * any(one.check.survives and one.outcome != NOT_MEASURED for one in before)
+    return f"{comma} {'NOT ' * (verdict.outcome == FAILED)}{what}"
 
 
 def chosen(args: argparse.Namespace) -> list[Check]:
@@ -67,22 +101,36 @@ def chosen(args: argparse.Namespace) -> list[Check]:
     known = {name for check in CHECKS.values() for name in (check.name, check.rung)}
     if unknown := (only | skip) - known:
         raise Wrong(f"no check or rung is named {sorted(unknown)[0]!r}; see --list")
+    asked = {
+        "thinks": args.deadline is None,
+        "ten_thousand_idle": args.full,
+        "deadline": args.deadline is not None,
+        "drains": args.drains,
+    }
     found = []
     for check in CHECKS.values():
-        names = {check.name, check.rung}
-        if check.rung == "faults":
-            check = faults.asked(check, args.full, args.seed)
-            wanted = names & only or (not only and (args.faults or args.list))
-        elif args.faults:
-            wanted = names & only
-        else:
-            left_out = check.asked_for and not (args.full or args.list or check.name in only)
-            wanted = not left_out and (not only or names & only)
-        if wanted and not names & skip:
-            found.append(check)
+        fails = check.rung == "faults"
+        wanted = args.list or asked.get(check.name, fails or not check.asked_for)
+        if only:
+            wanted = check.name in only or (wanted and check.rung in only)
+        elif not args.list:
+            wanted = wanted and fails is args.faults
+        if wanted and not {check.name, check.rung} & skip:
+            found.append(with_arguments(check, args))
     if not found:
         raise Wrong("no check is left")
-    return found
+    # What a server survives is told first; but without an `ack` there is nothing to tell.
+    return sorted(found, key=lambda check: 0 if check.name == "ack" else 2 - bool(check.survives))
+
+
+def with_arguments(check: Check, args: argparse.Namespace) -> Check:
+    """Return a check with what was said of it: which cases to try, or a time limit."""
+    run: Any = check.run
+    if check.rung == "faults":
+        run = partial(run, full=args.full, seed=args.seed)
+    elif check.name == "deadline" and args.deadline is not None:
+        run = partial(run, seconds=args.deadline)
+    return replace(check, run=run)
 
 
 def subjects_of(args: argparse.Namespace) -> Iterator[tuple[Report, Callable[[], Endpoint]]]:
@@ -140,8 +188,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with 10,000 idle clients too; with --faults, every case",
     )
     add("--faults", action="store_true", help="the rung in which system calls fail (Linux)")
+    within = "one that says nothing is to be sent away so soon"
+    add("--deadline", metavar="SECONDS", type=arguments.seconds, help=within)
+    add("--drains", action="store_true", help="after SIGTERM those who are there are to be served")
     add("--seed", type=int, help="draw these cases of it; with --full, all are tried")
-    add("--patience", type=arguments.seconds, default=5.0, help="seconds for an answer (5)")
+    add("--patience", type=arguments.seconds, default=PATIENCE, help="seconds for an answer (5)")
     add("--list", action="store_true", help="list the checks and end")
     add("--matrix", action="store_true", help="print which step holds which check, and end")
     add("--json", metavar="FILE", type=file, help="write the verdicts there")

@@ -17,7 +17,7 @@ from lab.harness.clients import (
     settle,
 )
 from lab.harness.processes import NotMeasured
-from lab.harness.servers import Endpoint
+from lab.harness.servers import Endpoint, leave
 
 IDLE = 1000
 """Clients that say nothing."""
@@ -89,6 +89,7 @@ def never_reads(server: Endpoint) -> str:
         before = server.memory() if server.ours else 0
         taken = send_until_stuck(sock, offered) / MiB
         grown = (server.memory() - before) / MiB if server.ours else 0
+        leave([sock], server.patience)
     seen = f"{taken:.0f} of {OFFERED} MiB were taken from one that reads nothing"
     if not server.ours:
         return must(taken < 0.75 * OFFERED, f"{seen}; its memory is not measured here")

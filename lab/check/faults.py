@@ -15,14 +15,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
-from lab.check.suite import Check, check
+from lab.check.suite import check
 from lab.harness import processes, strace
 from lab.harness.clients import (
     SPINS,
@@ -153,7 +153,7 @@ def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Ite
     for said, answer in talk.clients[which]:
         if slow:
             taken = send_until_stuck(sock, said, 0.05)
-            piece = exchange(sock, [said[taken:]], len(answer))
+            piece = exchange(sock, [said[taken:]], answer)
         else:
             sock.sendall(said)
             piece = exactly(sock, len(answer))
@@ -476,9 +476,3 @@ def start_fails(server: Endpoint, full: bool = False, seed: int | None = None) -
         if case.what != SIGNAL and not case.to_the_end  # those are for one that serves
     ]
     return search(found, partial(attempt_start, server), full, seed)
-
-
-def asked(one: Check, full: bool, seed: int | None) -> Check:
-    """Return a check of this rung that tries every case, or those that the seed draws."""
-    run: Any = one.run
-    return replace(one, run=partial(run, full=full, seed=seed))

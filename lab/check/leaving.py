@@ -19,7 +19,7 @@ from lab.harness.servers import Endpoint
 TIMES = 20
 
 
-@check("step1_sequential")
+@check("step1_sequential", survives="health checks")
 def connect_and_close(server: Endpoint) -> str:
     """Health checks, which connect and close and say nothing, harm nobody.
 
@@ -33,14 +33,14 @@ def connect_and_close(server: Endpoint) -> str:
             if not unread:
                 expect(sock, b"*")
             sock.close()  # with the `*` unread it is a reset
-            with greeted(server):
-                pass
+            with greeted(server) as other:
+                other.close()
     settle(server)  # it has noticed
     serves(server)
     return f"{TIMES} times, half of them with the `*` unread; then a client was served"
 
 
-@check("step1_sequential")
+@check("step1_sequential", survives="resets")
 def resets(server: Endpoint) -> str:
     """Clients that reset, with much unread or nothing said, harm nobody.
 
@@ -79,7 +79,9 @@ def vanished(server: Endpoint) -> str:
         with greeted(server) as sock:
             sock.sendall(b"^ab")
             expect(sock, b"bc", b"^ab")
+            sock.close()
         with greeted(server) as sock:
             sock.sendall(b"xy^a$")
             expect(sock, b"b", b"xy^a$")
+            sock.close()  # all is read: there is nothing to wait for
     return f"{TIMES} times"

@@ -10,21 +10,24 @@ from lab.show.tables import markdown
 _ONE_AT_A_TIME = "serves one client at a time"
 _SERIAL = dict.fromkeys(("step1_sequential", "step3_blocking"), _ONE_AT_A_TIME)
 _POLLING = "step4_nonblocking_polling"
+_FD_SETSIZE = {"step5_select": "select ends at descriptor 1023"}
 
 LIMITS: dict[str, dict[str, str]] = {
     "silence": _SERIAL,
     "side_by_side": _SERIAL,
     "stuck_reader": _SERIAL,
+    "fair": _SERIAL,
     "latency": {_POLLING: "looks only once an interval"},
     "idle_cpu": {_POLLING: "asks all clients once an interval"},
     "idle_memory": {"step2_thread_per_client": "has a thread for each client"},
     "thousand_idle": _SERIAL,
-    "high_descriptor": {"step5_select": "select ends at descriptor 1023"},
+    "high_listener": _FD_SETSIZE,
+    "high_descriptor": _FD_SETSIZE,
     "ten_thousand_idle": _SERIAL
     | {
         _POLLING: "asks all clients before it accepts the next",
-        "step5_select": "select ends at descriptor 1023",
-    },
+    }
+    | _FD_SETSIZE,
 }
 """The name of a check, the steps that fail it, and why."""
 
@@ -42,7 +45,7 @@ MINIMAL: dict[str, dict[str, str]] = {
     "step3_blocking": _FRAGILE | _ALONE,
     _POLLING: _FRAGILE
     | {
-        "late_reader": "does not look how much `send` took",
+        **dict.fromkeys(("late_reader", "half_close"), "does not look how much `send` took"),
         "latency": "looks only once an interval",
         "idle_cpu": "asks all clients once an interval",
         "no_descriptors": _ENDS,
@@ -50,7 +53,7 @@ MINIMAL: dict[str, dict[str, str]] = {
     "step5_select": _FRAGILE
     | {
         "stuck_reader": _SLEEPS,
-        "high_descriptor": "select ends at descriptor 1023",
+        **dict.fromkeys(("high_listener", "high_descriptor"), *_FD_SETSIZE.values()),
         "no_descriptors": _ENDS,
     },
     "step6_epoll_kqueue": _FRAGILE | {"stuck_reader": _SLEEPS, "no_descriptors": _ENDS},
@@ -61,6 +64,9 @@ MINIMAL: dict[str, dict[str, str]] = {
     },
 }
 """What the `minimal.py` of each step fails, and why: the way from there to its `server.py`."""
+
+ASKED = {"deadline": "waits for everybody for ever", "drains": "ends at once"}
+"""What has to be asked for, and what all of them do instead."""
 
 NOT_MEASURED = {"idle_memory": set(_SERIAL)}
 """The name of a check, and the steps of which it has nothing to measure."""
@@ -79,8 +85,8 @@ OTHERS = (
 def declared(step: str, script: str = SERVER) -> dict[str, str]:
     """Return the checks that the step's server, or its `minimal.py`, is to fail, and why."""
     if script == "minimal.py":
-        return MINIMAL[step]
-    return {check: steps[step] for check, steps in LIMITS.items() if step in steps}
+        return MINIMAL[step] | ASKED
+    return {check: steps[step] for check, steps in LIMITS.items() if step in steps} | ASKED
 
 
 def down(step: str) -> str:

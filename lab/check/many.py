@@ -4,6 +4,7 @@ import socket
 
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
+from lab.harness import processes
 from lab.harness.clients import (
     SPINS,
     busy,
@@ -16,6 +17,7 @@ from lab.harness.clients import (
     serves,
     those_ready,
 )
+from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint
 
 MANY = 1000
@@ -27,11 +29,14 @@ LOOK = 1.5
 FLOOD = 32
 """KiB of log in a second that are too many."""
 
+TAKEN = 1100
+"""Descriptors that are open when a server starts, where higher ones are wanted."""
+
 LIMIT = 64
 """Descriptors that a server may have where it is to run out of them."""
 
 
-@check("step6_epoll_kqueue")
+@check("step6_epoll_kqueue", share=4)
 def thousand_idle(server: Endpoint) -> str:
     """Beside a thousand idle clients, one that talks is answered.
 
@@ -39,7 +44,7 @@ def thousand_idle(server: Endpoint) -> str:
     threads, on descriptors, or in a table.
     """
     room_for(MANY)
-    with idle_clients(server, MANY) as idle:
+    with idle_clients(server, MANY, 6 * server.patience) as idle:
         return answered(server, len(idle), MANY)
 
 
@@ -51,7 +56,7 @@ def ten_thousand_idle(server: Endpoint) -> str:
     `ulimit -n`); and asking or sweeping all clients each time takes too long for so many.
     """
     room_for(10_000)
-    with fresh(server) as own, idle_clients(own, 10_000) as idle:
+    with fresh(server) as own, idle_clients(own, 10_000, 6 * own.patience) as idle:
         seen = answered(own, len(idle), 10_000)
         own.stop()  # first, since so many that leave at once keep threads busy for a minute
     return seen
@@ -66,21 +71,55 @@ def answered(server: Endpoint, idle: int, count: int) -> str:
     return f"answered in {taken * 1000:.2f} ms beside {count:,} idle clients"
 
 
+HIGH = (
+    "`select` takes none of FD_SETSIZE (1024) or above: it is the number that counts, and not how"
+    " many there are. In C it writes beside the set, without a word, or is aborted. `poll`, `epoll`"
+    " and `kqueue` have no such limit."
+)
+
+
+@check("step5_select", alone=True)
+def high_listener(server: Endpoint) -> str:
+    """It serves though its listening socket has a number above 1023.
+
+    `select` takes none of FD_SETSIZE (1024) or above. If there has to be a `select`, then
+    listen before you open anything else.
+    """
+    room_for(TAKEN)
+    with fresh(server, taken=TAKEN, advice=HIGH) as own:
+        serves(own)
+    return f"served by a server that had {TAKEN:,} files open when it started"
+
+
 @check("step5_select", alone=True)
 def high_descriptor(server: Endpoint) -> str:
     """A client is served though its descriptor has a number above 1023.
 
-    `select` takes none of FD_SETSIZE (1024) or above; it is the number that counts, and
-    not how many there are. In C it writes beside the set, without a word. `poll`, `epoll`
-    and `kqueue` have no such limit.
+    `select` takes none of FD_SETSIZE (1024) or above, and you send such a client away. `poll`,
+    `epoll` and `kqueue` have no such limit.
     """
-    room_for(1200)
-    with fresh(server, taken=1100) as own:
+    room_for(TAKEN)
+    with fresh(server) as own:
         serves(own)
-    return "served by a server that had 1,100 files open when it started"
+        below = highest(own) + 1  # for all that it opens before a client comes
+    with fresh(server, taken=TAKEN, free=below, advice=HIGH) as own, clients(own, 8) as socks:
+        found = 0
+        for sock in socks:
+            sock.sendall(b"^a$")
+            expect(sock, b"*b", b"^a$")
+            found = max(found, highest(own))
+            sock.shutdown(socket.SHUT_WR)  # so that one which serves in turn comes to the next
+    if found < TAKEN:
+        raise NotMeasured(f"its clients have no descriptor above {found:,} even so")
+    return f"served with a descriptor of {found:,} or so, the listening socket below {below}"
 
 
-@check("step4_nonblocking_polling", alone=True)
+def highest(server: Endpoint) -> int:
+    """Return the highest descriptor that it, or a process that it has started, has open."""
+    return max(max(processes.descriptors(pid), default=0) for pid in server.tree())
+
+
+@check("step4_nonblocking_polling", alone=True, survives="running out of descriptors")
 def no_descriptors(server: Endpoint) -> str:
     """Out of descriptors it does not spin, serves those it has, and later all others.
 

@@ -16,6 +16,11 @@ from lab.harness.servers import Endpoint, leave
 # it was asked to be, and a server that serves one client at a time fills it.
 BURST = 300 if sys.platform == "linux" else 100
 
+ONCE = (
+    "It accepts one client for each notice. Edge-triggered notification tells once, however many"
+    " have come: go on accepting until EAGAIN."
+)
+
 SLOWER = 40
 """How many times as long as a bare echo an answer may take: a server in Python takes some 5
 times as long, one that waits for a delayed ACK or looks only now and then 250 and more."""
@@ -69,7 +74,7 @@ def answer_time(sock: socket.socket) -> float:
 
 @check("step1_sequential")
 def burst(server: Endpoint) -> str:
-    """Of a burst of clients all get into the backlog at once.
+    """Of a burst of clients all get into the backlog at once, and each is greeted.
 
     A client that finds the backlog full tries again after a second. Give `listen` a
     larger number: 1024, say (Linux cuts it to net.core.somaxconn).
@@ -86,7 +91,25 @@ def burst(server: Endpoint) -> str:
         while waiting and time.monotonic() - start < 0.9:
             waiting.difference_update(those_ready(waiting, 0.1, select.POLLOUT))
         taken = time.monotonic() - start
+        must(not waiting, f"{len(waiting)} of {BURST} clients were left out for a second or more")
+        waiting = set(socks)
+        while waiting:
+            ready = those_ready(waiting, server.patience)
+            if not ready:
+                raise not_greeted(server, waiting)
+            waiting.difference_update(ready)
+            for sock in ready:
+                must(sock.recv(1) == b"*", "one of them is not greeted")
+                sock.shutdown(socket.SHUT_WR)  # so that one which serves in turn comes to the next
     finally:
         leave(socks)
-    must(not waiting, f"{len(waiting)} of {BURST} clients were left out for a second or more")
-    return f"{BURST} clients in {taken:.2f} s"
+    return f"{BURST} clients in {taken:.2f} s, and all of them were greeted"
+
+
+def not_greeted(server: Endpoint, waiting: set[socket.socket]) -> Failed:
+    """Say why these are not: where one more client brings the `*` to another, it is the edge."""
+    seen = f"{len(waiting)} of {BURST} clients were not greeted"
+    with server.connect():
+        if those_ready(waiting, server.patience / 4):
+            return Failed(f"{seen}, one more of them when another came", ONCE)
+    return Failed(seen, "Whoever is in the backlog is to be accepted, though nobody else comes.")

@@ -11,6 +11,9 @@ from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict
 from lab.harness.servers import ROOT
 from lab.show import about
 
+CAUSES = "docs/check.md"
+"""The page that says more of what was seen than what the check is about."""
+
 INDENT = " " * 10
 """Under a verdict, where there is more to say."""
 
@@ -40,12 +43,12 @@ class Report:
         return not self.error and bool(seen) and all(map(self.expected, self.verdicts))
 
     def lines(self, verdict: Verdict) -> str:
-        """Write a verdict: its line, and what to do where it is not as it should be."""
+        """Write a verdict, without its name, and what to do where it is not as it should be."""
         word = "skipped" if verdict.outcome == NOT_MEASURED else verdict.outcome
         if not self.expected(verdict):
             word = word.upper()
         first, *more = verdict.seen.splitlines() or [""]
-        written = [f"{word:9} {verdict.check.name:17} {first}", *(INDENT + line for line in more)]
+        written = [f"{word:9} {first}", *(INDENT + line for line in more)]
         if not self.expected(verdict):
             if verdict.words and "its last words" not in verdict.seen:
                 said = ("it logged:", *verdict.words.splitlines())
@@ -73,7 +76,8 @@ def advice(verdict: Verdict) -> list[str]:
     check = verdict.check
     if verdict.outcome == HELD:
         return [f"{INDENT}declared to fail, but it does not"]
-    page = check.read if Path.cwd() == ROOT else ROOT / check.read
+    page = check.read if verdict.advice == check.advice else CAUSES
+    page = page if Path.cwd() == ROOT else str(ROOT / page)
     wrapper = textwrap.TextWrapper(
         96, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
     )
@@ -96,6 +100,7 @@ def write_json(path: Path, reports: list[Report]) -> None:
                     "check": verdict.check.name,
                     "rung": verdict.check.rung,
                     "title": verdict.check.title,
+                    "survives": verdict.check.survives,
                     "outcome": verdict.outcome,
                     "seen": verdict.seen,
                     "advice": verdict.advice if verdict.outcome == FAILED else "",

@@ -1,8 +1,11 @@
 """The first rung: what is said. A server of one client at a time can do all of it."""
 
+import contextlib
+import functools
 import random
 import socket
 import time
+from collections.abc import Iterator
 
 from lab.check.suite import check
 from lab.harness.clients import (
@@ -15,12 +18,22 @@ from lab.harness.clients import (
     letters,
     owed,
     send_until_stuck,
+    those_ready,
     to_the_end,
 )
 from lab.harness.servers import Endpoint
 
 LATE = 64
 """MiB for a reader that starts late."""
+
+ENOUGH = 24
+"""MiB that fill all buffers of the kernel, most often."""
+
+THINKS = 3.0
+"""Seconds for which a client is silent."""
+
+SIZES = (512, 1024, 4096, 8192, 16384, 65536)
+"""Bytes, as buffers have them."""
 
 
 @check("step1_sequential")
@@ -125,27 +138,65 @@ def late_reader(server: Endpoint) -> str:
     `send` may take less than you give it, and says how much: keep the rest and send it
     when there is room, before anything else.
     """
-    # Short frames, since their length is another check's.
-    block = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
-    expected = owed(block)
-    times = LATE * MiB // len(block)
+    said, due = (b"".join(part) for part in zip(*blocks(), strict=True))
+    due = b"*" + due
+    with reads_late(server) as sock:
+        # A machine may stand still for 0.1.
+        stuck = send_until_stuck(sock, said[: ENOUGH * MiB], 0.3)
+        answer = exchange(sock, [said[stuck:]], due)
+        compare(answer, due, sock)
+    return f"{len(answer):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
+
+
+@functools.cache
+def blocks() -> list[tuple[bytes, bytes]]:
+    """Return what to say, about a MiB each, and what is owed for it; 26 of them are different.
+
+    In short frames, since their length is another check's.
+    """
+    said = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
+    due, a_to_z = owed(said), bytes(range(ord("a"), ord("z") + 1))
+    found = []
+    for i in range(26):
+        turned = a_to_z[i:] + a_to_z[:i]
+        tables = bytes.maketrans(a_to_z, turned), bytes.maketrans(owe(a_to_z), owe(turned))
+        found.append((said.translate(tables[0]), due.translate(tables[1])))
+    times = LATE * MiB // len(said)
+    return [found[i % 26] for i in range(times)]
+
+
+def owe(inside: bytes) -> bytes:
+    """Return what is owed for the inside of a frame."""
+    return owed(b"^" + inside)
+
+
+@contextlib.contextmanager
+def reads_late(server: Endpoint) -> Iterator[socket.socket]:
+    """Hold a client for which the kernel keeps little, so that the server must."""
     with server.unconnected() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         sock.settimeout(server.patience)
         sock.connect((server.host, server.port))
-        stream = block * times
-        stuck = send_until_stuck(sock, stream, 0.3)  # a machine may stand still for 0.1
-        answer = exchange(sock, [stream[stuck:]], 1 + times * len(expected))
-        compare(answer, b"*" + expected * times)
-    return f"{len(answer):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
+        yield sock
 
 
-@check("step1_sequential")
+def send_and_shut_down(sock: socket.socket) -> bytes:
+    """Send what is taken while nothing is read, and then no more; return what is owed for it."""
+    found = blocks()[:ENOUGH]
+    taken = send_until_stuck(sock, b"".join(said for said, _ in found))
+    whole, rest = divmod(taken, len(found[0][0]))
+    sock.shutdown(socket.SHUT_WR)
+    return b"".join(
+        [b"*", *(due for _, due in found[:whole]), owed(found[whole % len(found)][0][:rest])]
+    )
+
+
+@check("docs/check.md")
 def half_close(server: Endpoint) -> str:
     """A client that has shut down its sending side gets all it is owed, then the end.
 
     That `recv` returns nothing means only that the client sends no more; it may still
-    read. Send what is owed, then close.
+    read, and late. Send what is owed, however long that takes, then close.
     """
     streams = (b"^abc$", b"", b"^unfinished", (b"^" + letters(1000) + b"$") * 1000)
     for stream in streams:
@@ -153,4 +204,40 @@ def half_close(server: Endpoint) -> str:
             sock.sendall(stream)
             sock.shutdown(socket.SHUT_WR)
             compare(to_the_end(sock), b"*" + owed(stream))
-    return f"{len(streams)} streams, up to 1 MB"
+    with reads_late(server) as sock:
+        due = send_and_shut_down(sock)
+        compare(to_the_end(sock), due)
+    return f"{len(streams)} streams, and {len(due) / MiB:.0f} MiB to one that reads only then"
+
+
+@check("docs/check.md")
+def exact(server: Endpoint) -> str:
+    """Pieces just as long as a usual buffer are each answered before more is sent.
+
+    That a `recv` fills your buffer does not say that there is more: answer what you have, and
+    wait for the rest as you wait for all else.
+    """
+    with greeted(server) as sock:
+        for size in SIZES:
+            piece = letters(size)
+            sock.sendall(b"^")
+            sock.sendall(piece)
+            expect(sock, owe(piece), piece)
+            sock.sendall(b"$")
+    return f"{len(SIZES)} pieces of {SIZES[0]} to {SIZES[-1]:,} bytes"
+
+
+@check("docs/check.md")
+def thinks(server: Endpoint) -> str:
+    """A client may be silent for some seconds in the middle, and then go on.
+
+    There is no time limit in the protocol. If you want one, have `--deadline` see to it, and leave
+    this out (`--skip thinks`).
+    """
+    with greeted(server) as sock:
+        sock.sendall(b"^ab")
+        expect(sock, b"bc", b"^ab")
+        those_ready([sock], THINKS)  # it might be sent away
+        sock.sendall(b"c$")
+        expect(sock, b"d", b"c$")
+    return f"silent for {THINKS:g} s"

@@ -2,14 +2,35 @@
 
 import contextlib
 import socket
+import threading
+from collections.abc import Iterator
 
+from lab.check.prompt import answer_time
 from lab.check.suite import check
-from lab.harness.clients import MiB, clients, expect, greeted, must, send_until_stuck
-from lab.harness.servers import Endpoint
+from lab.harness.clients import (
+    Failed,
+    MiB,
+    clients,
+    exactly,
+    expect,
+    greeted,
+    must,
+    send_until_stuck,
+    those_ready,
+)
+from lab.harness.servers import Endpoint, leave
 from lab.harness.talks import elapsed
 
 PACE = 0.06
 """The client's pauses, as a part of those in the notes: 0.13 s a conversation."""
+
+NOT_GREETED = (
+    "It did not come to that. Either it waits for one of the others, see `silence`, or it was not"
+    " even accepted, see `burst`."
+)
+
+UNFAIR = 100
+"""How many times as long as without a flood an answer may take beside one."""
 
 
 @check("step2_thread_per_client")
@@ -48,6 +69,7 @@ def stuck_reader(server: Endpoint) -> str:
         with server.connect() as other:
             other.sendall(b"^a$")
             expect(other, b"*b", b"^a$")
+        leave([sock], server.patience)  # what it is owed is not to be in anybody's way
     return f"served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
 
 
@@ -69,6 +91,60 @@ def drip(server: Endpoint) -> str:
             for sock, i in zip(socks, range(len(socks)), strict=True):
                 stack.enter_context(sock)
                 answer = b"".join(b"%03d" % n for n in (i, 99 - i))
+                if not those_ready([sock], server.patience):
+                    raise Failed(f"client {i} is not greeted", NOT_GREETED)
                 expect(sock, b"*" + bytes(byte + 1 for byte in answer), lines[i])
                 sock.close()  # so that one which serves them in turn comes to the next
     return f"100 clients, {len(lines[0])} bytes each"
+
+
+@check("docs/check.md")
+def fair(server: Endpoint) -> str:
+    """Beside one client that floods it, others do not wait much longer than without.
+
+    As long as one client has something to say you read from that one. Give each that is ready
+    one `recv` of limited size, then go on to the next.
+    """
+    with greeted(server) as sock:
+        sock.sendall(b"^")
+        alone = answer_time(sock)
+    with flood(server), server.connect() as sock:
+        expect(sock, b"*")
+        sock.sendall(b"^")
+        beside = answer_time(sock)
+    seen = f"{beside * 1000:.2f} ms beside a flood, {alone * 1000:.2f} ms without"
+    return must(beside < UNFAIR * alone, f"{seen}: {beside / alone:.1f} times")
+
+
+@contextlib.contextmanager
+def flood(server: Endpoint) -> Iterator[None]:
+    """Have a client say as much as the server takes, and read all the answers, in two threads."""
+    over = threading.Event()
+
+    def say(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                socket.socket.sendall(sock, b"a" * MiB)
+
+    def read(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while socket.socket.recv(sock, MiB):
+                pass
+
+    with greeted(server) as sock:
+        sock.sendall(b"^" + b"a" * MiB)
+        must(bool(exactly(sock, MiB)), "one that says much is not answered")
+        threads = [threading.Thread(target=what, args=(sock,)) for what in (say, read)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            threads[0].join()
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+            threads[1].join(server.patience)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            threads[1].join()

@@ -1,6 +1,7 @@
 """What a client does to a server: talk, be slow, leave, come in numbers."""
 
 import contextlib
+import fcntl
 import functools
 import random
 import resource
@@ -8,17 +9,35 @@ import select
 import socket
 import struct
 import sys
+import termios
 import time
 from collections.abc import Iterable, Iterator
 
+from lab.harness.deadline import OutOfTime, left, over
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint, leave
 
 MiB = 1 << 20
 
+WINDOW = 32
+"""Bytes by which a piece of an answer is known again."""
+
 FULL = (
-    "It did not come to that: so many clients could not even connect. Give `listen` a larger"
-    " number, see `burst`."
+    "It did not come to that: the backlog was full, so that clients had to try again, which TCP"
+    " does after a second. Give `listen` a larger number, see `burst`."
+)
+SLOW = (
+    "It is too slow to be judged by this, which is not to say that it is wrong: `latency` says"
+    " more. `--patience` gives it more time."
+)
+UNREAD = (
+    "It does not read all that is there, and then waits for what does not come. Edge-triggered"
+    " notification tells once: go on until EAGAIN. And a `recv` that filled your buffer does not"
+    " say that there is more: answer what you have."
+)
+REPEATED = (
+    "Something was sent twice. `send` says how much it took: go on after that. What failed may"
+    " have been sent in part, so do not send it again."
 )
 
 
@@ -61,7 +80,7 @@ def owed(stream: bytes) -> bytes:
 def exactly(sock: socket.socket, size: int) -> bytes:
     """Receive `size` bytes; fewer only if the server closes or is silent for too long."""
     received = bytearray()
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, OutOfTime):
         while len(received) < size and (data := sock.recv(min(MiB, size - len(received)))):
             received += data
     return bytes(received)
@@ -69,16 +88,60 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 
 def expect(sock: socket.socket, answer: bytes, sent: bytes = b"") -> None:
     """Receive as many bytes as `answer` has; Failed if they differ."""
-    patience, got = sock.gettimeout(), exactly(sock, len(answer))
+    got = exactly(sock, len(answer))
     if got != answer:
         after = f" for {shown(sent)}" if sent else ""
-        if len(got) < len(answer):
-            after += " and then the end" if ended(sock) else f" in {patience:g} s"
-        raise Failed(f"got {shown(got)}{after}, owed {shown(answer)}")
+        rest, advice = short(sock, got, answer) if len(got) < len(answer) else ("", "")
+        raise Failed(f"got {shown(got)}{after}{rest}, owed {shown(answer)}", advice)
+
+
+def short(sock: socket.socket, got: bytes, due: bytes) -> tuple[str, str]:
+    """Say how an answer ends that is not all, and what is to be done then.
+
+    OutOfTime if there is no time to see that, and what came is right so far.
+    """
+    if not due.startswith(got):
+        return "", ""
+    if over():
+        raise OutOfTime(f"{len(got):,} of {len(due):,} bytes had come back by then")
+    if ended(sock):
+        return " and then the end", ""
+    patience, unread = sock.gettimeout() or 0, queued(sock)
+    if comes(sock, due[len(got)], patience / 4) or queued(sock) < unread:
+        return f" in {patience:g} s, and more later", SLOW
+    if unread:
+        return f" in {patience:g} s, and it reads no more", UNREAD
+    if (got or due[:1] != b"*") and nudged(sock, due[len(got)], patience / 4):
+        return f" in {patience:g} s, and more when more was sent", UNREAD
+    return f" in {patience:g} s", ""
+
+
+def queued(sock: socket.socket) -> int:
+    """Return how many bytes the server has no room for (tcp(7), SIOCOUTQ); elsewhere 1 if any."""
+    if sys.platform == "linux":
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return not those_ready([sock], 0, select.POLLOUT)
+
+
+def nudged(sock: socket.socket, byte: int, seconds: float) -> bool:
+    """Return whether this comes when more is sent, of which nothing is owed outside a frame."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            sock.send(b"-", socket.MSG_DONTWAIT)
+        if those_ready([sock], 0.001):
+            return comes(sock, byte, 0)
+    return False
+
+
+def comes(sock: socket.socket, byte: int, seconds: float) -> bool:
+    """Return whether this comes next, in so many seconds."""
+    return bool(those_ready([sock], seconds)) and exactly(sock, 1) == bytes([byte])
 
 
 def ended(sock: socket.socket) -> bool:
     """Return whether the server has closed its side."""
+    patience = sock.gettimeout()
     sock.setblocking(False)
     try:
         return not sock.recv(1, socket.MSG_PEEK)
@@ -86,6 +149,8 @@ def ended(sock: socket.socket) -> bool:
         return False
     except OSError:
         return True
+    finally:
+        sock.settimeout(patience)
 
 
 def shown(data: bytes) -> str:
@@ -99,6 +164,8 @@ def to_the_end(sock: socket.socket) -> bytes:
     """Receive until the server closes; Failed if it does not."""
     received = exactly(sock, sys.maxsize)
     if not ended(sock):
+        if over():
+            raise OutOfTime(f"{len(received):,} bytes had come back, and no end")
         raise Failed(f"not closed after {shown(received)}")
     return received
 
@@ -117,7 +184,7 @@ def conversation(server: Endpoint, *pieces: bytes) -> int:
     """
     expected = b"*" + owed(b"".join(pieces))
     with server.connect() as sock:
-        compare(exchange(sock, pieces, len(expected)), expected)
+        compare(exchange(sock, pieces, expected), expected, sock)
         sock.sendall(b"^.$")
         expect(sock, b"/", b"^.$")  # that there was no more before it
     return len(expected)
@@ -130,24 +197,27 @@ def letters(size: int) -> bytes:
     return random.Random(size).randbytes(size).translate(table)
 
 
-def exchange(sock: socket.socket, pieces: Iterable[bytes], size: int) -> bytes:
-    """Send the pieces, and meanwhile receive `size` bytes; fewer if no more come."""
+def exchange(sock: socket.socket, pieces: Iterable[bytes], due: bytes) -> bytes:
+    """Send the pieces, and meanwhile receive what is due; less if it ends or is wrong."""
     patience = sock.gettimeout() or 0
     unsent, rest = memoryview(b""), iter(pieces)
     answer = bytearray()
     poll = select.poll()  # beside a thousand clients our descriptors are too high for `select`
     sock.setblocking(False)
-    while len(answer) < size:
+    wrong = False
+    while len(answer) < len(due):
         if not unsent:
             unsent = memoryview(next(rest, b""))
         poll.register(sock, select.POLLIN | (select.POLLOUT if unsent else 0))
-        events = dict(poll.poll(patience * 1000))
+        events = {} if over() else dict(poll.poll(left(patience) * 1000))
         if not events:
             break
         if events[sock.fileno()] & ~select.POLLOUT:
-            data = sock.recv(min(MiB, size - len(answer)))
-            if not data:
+            data = sock.recv(min(MiB, len(due) - len(answer)))
+            if not data or wrong:  # some more of it may tell what it is
+                answer += data
                 break
+            wrong = data != due[len(answer) : len(answer) + len(data)]
             answer += data
         if unsent and events[sock.fileno()] & ~select.POLLIN:
             unsent = unsent[sock.send(unsent) :]
@@ -162,20 +232,30 @@ def those_ready(
     poll, numbered = select.poll(), {sock.fileno(): sock for sock in socks}
     for number in numbered:
         poll.register(number, event)
-    return [numbered[number] for number, _ in poll.poll(seconds * 1000)]
+    return [numbered[number] for number, _ in poll.poll(left(seconds) * 1000)]
 
 
-def compare(answer: bytes, expected: bytes) -> None:
-    """Fail, saying where, if an answer is not what was owed."""
+def compare(answer: bytes, expected: bytes, sock: socket.socket | None = None) -> None:
+    """Fail, saying where and how, if an answer is not what was owed; it came from `sock`."""
     if answer == expected:
         return
     common = min(len(answer), len(expected))
     if answer[:common] == expected[:common]:
-        raise Failed(f"{len(answer):,} bytes came back, {len(expected):,} were owed")
+        rest, advice = short(sock, answer, expected) if sock else ("", "")
+        seen = f"{len(answer):,} bytes came back{rest}, {len(expected):,} were owed"
+        raise Failed(seen, advice)
     pairs = enumerate(zip(answer, expected, strict=False))
     at = next(i for i, (got, due) in pairs if got != due)
     got, due = shown(answer[at : at + 8]), shown(expected[at : at + 8])
-    raise Failed(f"byte {at:,} of {len(expected):,} is wrong: {got}, owed {due}")
+    how, advice = "wrong", ""
+    window = answer[at : at + WINDOW]
+    before = expected.rfind(window, 0, at + len(window) - 1)
+    after = expected.find(window, at)
+    if len(window) == WINDOW and before >= 0 and (after < 0 or at - before < after - at):
+        how, advice = f"one that came {at - before:,} bytes before", REPEATED
+    elif len(window) == WINDOW and after >= 0:
+        how = f"one that is owed {after - at:,} bytes later"
+    raise Failed(f"byte {at:,} of {len(expected):,} is {how}: {got}, owed {due}", advice)
 
 
 def serves(server: Endpoint) -> None:
@@ -219,12 +299,13 @@ def greeted(server: Endpoint) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
+def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[list[socket.socket]]:
     """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
 
-    It has a second or two for each, and ten for all, or more if it is given much time.
+    It has a second or two for each, and its patience for all, unless `seconds` says more; but
+    there is to be some time left.
     """
-    deadline = time.monotonic() + max(10, 6 * server.patience)
+    deadline = time.monotonic() + min(max(5, seconds or server.patience), 0.8 * left())
     socks: list[socket.socket] = []
     try:
         while len(socks) < count and time.monotonic() < deadline:
@@ -246,10 +327,16 @@ def idle_clients(server: Endpoint, count: int) -> Iterator[list[socket.socket]]:
 
 
 def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:
-    """Send until nothing has moved for `quiet` seconds; return how much was taken."""
-    patience, sent = sock.gettimeout(), 0
+    """Send until nothing has moved for `quiet` seconds; return how much was taken.
+
+    If there is always room for some more, it is a slow one: half its patience is enough.
+    """
+    patience, sent = sock.gettimeout() or 0, 0
+    deadline = time.monotonic() + min(left(), patience) / 2
     sock.setblocking(False)
-    while sent < len(data) and those_ready([sock], quiet, select.POLLOUT):
+    while sent < len(data) and time.monotonic() < deadline:
+        if not those_ready([sock], quiet, select.POLLOUT):
+            break
         with contextlib.suppress(BlockingIOError):
             sent += sock.send(memoryview(data)[sent : sent + 64 * 1024])
     sock.settimeout(patience)
@@ -287,7 +374,7 @@ def at_rest(server: Endpoint, most: float) -> float:
 
 def settle(server: Endpoint) -> None:
     """Wait until the server has done what there was to do, and hardly uses the CPU."""
-    deadline = time.monotonic() + server.patience
+    deadline = time.monotonic() + left(server.patience)
     with contextlib.suppress(NotMeasured):
         while busy(server, 0.03) > 0.2 and time.monotonic() < deadline:
             pass

@@ -81,14 +81,14 @@ def own_bytes(pid: int) -> int:
     return kilobytes * 1024 or resident_bytes(pid)
 
 
-def descriptors(pid: int) -> int:
-    """Return how many descriptors it has open; 0 if it has ended or is not ours."""
+def descriptors(pid: int) -> list[int]:
+    """Return the descriptors that it has open; none if it has ended or is not ours."""
     if not _LINUX:
-        raise NotMeasured("this system does not say how many descriptors a process has")
+        raise NotMeasured("this system does not say which descriptors a process has")
     try:
-        return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208, an entry may be gone by now
+        return [*map(int, os.listdir(f"/proc/{pid}/fd"))]  # noqa: PTH208, one may be gone by now
     except OSError:
-        return 0
+        return []
 
 
 ESTABLISHED, CLOSE_WAIT, LISTEN = "01", "08", "0A"

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from lab.harness import processes
+from lab.harness.deadline import OutOfTime, connected, left
 from lab.harness.processes import NotMeasured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,30 @@ class ServerError(Exception):
 
 
 class Connection(socket.socket):
-    """A client's socket, which leaves as gently as it can at the end of a `with`."""
+    """A client's socket, which waits no longer than there is time, and leaves gently.
+
+    At the end of a `with`; see `leave`.
+    """
+
+    def _wait(self, call: Callable[..., Any], *given: Any) -> Any:
+        patience = self.gettimeout()
+        if not patience or (seconds := left(patience)) == patience:
+            return call(self, *given)
+        self.settimeout(seconds)
+        try:
+            return call(self, *given)
+        except TimeoutError:
+            raise OutOfTime from None
+        finally:
+            self.settimeout(patience)
+
+    def recv(self, *given: Any) -> bytes:
+        """Receive; see socket(3)."""
+        return bytes(self._wait(socket.socket.recv, *given))
+
+    def sendall(self, *given: Any) -> None:
+        """Send everything."""
+        self._wait(socket.socket.sendall, *given)
 
     def __exit__(self, *_: object) -> None:
         leave([self])
@@ -52,9 +76,9 @@ def leave(socks: Iterable[socket.socket], seconds: float = 0.3) -> None:
             sock.shutdown(socket.SHUT_WR)
     for sock in socks:
         with contextlib.suppress(OSError):
-            while (left := deadline - time.monotonic()) > 0:
-                sock.settimeout(left)
-                if not sock.recv(1 << 20):
+            while (rest := deadline - time.monotonic()) > 0:
+                sock.settimeout(rest)
+                if not socket.socket.recv(sock, 1 << 20):
                     break
         sock.close()
 
@@ -75,9 +99,17 @@ class Endpoint:
 
     def connect(self, patience: float | None = None) -> socket.socket:
         """Connect to it; no call on the socket waits for longer than `patience`, or its own."""
-        made = socket.create_connection((self.host, self.port), patience or self.patience)
+        patience = patience or self.patience
+        start = time.monotonic()
+        try:
+            made = socket.create_connection((self.host, self.port), left(patience))
+        except TimeoutError:
+            left()
+            raise
+        finally:
+            connected(time.monotonic() - start)
         sock = Connection(fileno=made.detach())
-        sock.settimeout(patience or self.patience)
+        sock.settimeout(patience)
         return sock
 
     def unconnected(self) -> socket.socket:
@@ -98,14 +130,14 @@ class Endpoint:
 
     def descriptors(self) -> int:
         """Return how many descriptors it and its children have open."""
-        return sum(map(processes.descriptors, self.tree()))
+        return sum(len(processes.descriptors(pid)) for pid in self.tree())
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Have it stand still during the block (SIGSTOP), if it was started here."""
         yield
 
-    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0, free: int = 0) -> "Server":
         """Return one more of the kind, not started yet; see `Server` for the arguments."""
         raise NotMeasured(NOT_OURS)
 
@@ -149,9 +181,9 @@ class Server(Endpoint):
 
     Entering waits until it serves, and after the block it has ended. In `command`,
     `{port}` stands for its port. `limit` is how many descriptors it may have, and
-    `taken` the number below which all of them are open when it starts; 0 leaves
-    either alone. `stdin` is as `Popen` takes it. What it logs goes to a file, so that no
-    full pipe can hold it up; `log()` returns it.
+    `taken` the number below which all of them are open when it starts, but for those below
+    `free`; 0 leaves either alone. `stdin` is as `Popen` takes it. What it logs goes to a file, so
+    that no full pipe can hold it up; `log()` returns it.
     """
 
     ours = True
@@ -164,6 +196,7 @@ class Server(Endpoint):
         port: int = 0,
         limit: int = 0,
         taken: int = 0,
+        free: int = 0,
         stdin: int | IO[bytes] | None = subprocess.DEVNULL,
     ) -> None:
         super().__init__("", self.choose(port), patience)
@@ -171,7 +204,7 @@ class Server(Endpoint):
         words = [word.replace("{port}", str(self.port)) for word in command]
         if limit or taken:
             launch = str(ROOT / "lab/harness/launch.py")
-            words = [sys.executable, launch, str(limit), str(taken), *words]
+            words = [sys.executable, launch, *map(str, (limit, taken, free)), *words]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
         try:
             self.process = subprocess.Popen(
@@ -191,11 +224,11 @@ class Server(Endpoint):
         """Return the port to tell it: 0, which lets it take a free one, unless one is given."""
         return port
 
-    def another(self, port: int = 0, limit: int = 0, taken: int = 0) -> "Server":
+    def another(self, port: int = 0, limit: int = 0, taken: int = 0, free: int = 0) -> "Server":
         """Return one more of the kind, starting up."""
         if not any("{port}" in word for word in self.command):
             port = self.port  # it knows no other
-        return type(self)(self.command, self.patience, port, limit, taken)
+        return type(self)(self.command, self.patience, port, limit, taken, free)
 
     def wait_until_ready(self) -> None:
         """Wait for the line `Serving on HOST:PORT`; ServerError if it does not come."""
@@ -205,7 +238,7 @@ class Server(Endpoint):
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while not line.endswith(b"\n"):
-                if not selector.select(deadline - time.monotonic()):
+                if not selector.select(left(deadline - time.monotonic())):
                     raise ServerError(f"{self.name} does not say that it serves; {self.last()}")
                 piece = os.read(self.process.stdout.fileno(), 4096)
                 if not piece:
@@ -254,6 +287,7 @@ class Server(Endpoint):
         try:
             for pid in still:
                 os.kill(pid, signal.SIGSTOP)
+            os.waitpid(self.pid, os.WUNTRACED)
             yield
         finally:
             for pid in still:
@@ -267,12 +301,13 @@ class Server(Endpoint):
         between its own last look and a system call until that call returns.
         """
         for _ in range(seconds):
-            self._signal(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self.process.wait(1)
         return None
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it is still there."""
         if self.process.poll() is None:
             self.process.send_signal(number)
 
@@ -281,7 +316,7 @@ class Server(Endpoint):
         self.stopped = True
         status = self.terminate(END)
         if status is None:
-            self._signal(signal.SIGKILL)
+            self.send_signal(signal.SIGKILL)
             status = self.process.wait()
         return status
 
@@ -314,7 +349,7 @@ class Foreign(Server):
                 raise ServerError(f"{self.name}: {self.ended()}")
             if time.monotonic() > deadline:
                 raise ServerError(f"{self.name} does not listen on that port; {self.last()}")
-            time.sleep(0.01)
+            time.sleep(left(0.01))
 
     def _found(self) -> bool:
         host = processes.listening(self.port)
@@ -327,7 +362,8 @@ class Foreign(Server):
                 return True
         return False
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to what it has started, if that is still there."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
@@ -335,7 +371,7 @@ class Foreign(Server):
         """Send SIGTERM, wait for a second, kill what is left, and return the status."""
         self.stopped = True
         self.terminate(1)
-        self._signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         return self.process.wait()
 
 

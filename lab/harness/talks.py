@@ -7,9 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import simple_client
+from lab.harness import deadline
 from lab.harness.clients import Failed
+from lab.harness.deadline import OutOfTime
 from lab.harness.servers import Endpoint
-from simple_client import DONE, TALKING, Conversation
+from simple_client import DONE, TALKING, WAITING, Conversation
+
+HOUR = 3600.0
+"""Seconds, for a talk without a deadline."""
 
 T = TypeVar("T")
 
@@ -31,9 +36,19 @@ def talks(server: Endpoint, count: int, pace: float) -> list[Talk]:
     start = time.perf_counter()
 
     def note(conversation: Conversation) -> None:
-        times[conversation.name, conversation.state] = time.perf_counter() - start
+        times[conversation.name, conversation.state] = now = time.perf_counter() - start
+        if conversation.state == WAITING:
+            deadline.connected(now)
 
-    done = asyncio.run(simple_client.run(server.host, server.port, count, pace, note))
+    async def all_of_them() -> list[Conversation]:
+        async with asyncio.timeout(deadline.left(HOUR)):
+            return await simple_client.run(server.host, server.port, count, pace, note)
+
+    try:
+        done = asyncio.run(all_of_them())
+    except TimeoutError:
+        over = sum(state == DONE for _, state in times)
+        raise OutOfTime(f"{over} of {count} conversations were over") from None
     if problems := simple_client.problems(done):
         raise Failed(problems[0])
     names = (f"conn{i}" for i in range(count))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -9,16 +10,17 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lab.broken import catalogue
-from lab.check import limits, report
+from lab.check import limits, report, suite
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
 from lab.harness import processes, servers
-from lab.harness.servers import ROOT, STEPS, Endpoint, has_ipv6, start
+from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
 from tests.contract import each_half, half
 
 QUICK = "ack,cuts,ends"
@@ -77,8 +79,9 @@ def test_honest_outsiders_pass_what_they_can(name: str, times: bool, tmp_path: P
 def test_what_a_learner_reads() -> None:
     done = lab_check(broken("caret_opens_again"), "--only", "ack,odd_places", "--patience", "0.5")
     assert done.returncode == 1
-    assert "\nheld      ack  " in done.stdout
-    assert "\nFAILED    odd_places        1 bytes came back, 2 were owed\n" in done.stdout
+    assert "\nack               held  " in done.stdout
+    seen = "1 bytes came back in 0.5 s, 2 were owed"
+    assert f"\nodd_places        FAILED    {seen}\n" in done.stdout
     assert "A `^` opens a frame only where none is open" in done.stdout
     assert "Read step1_sequential/README.md." in done.stdout
     assert "\n1 held, 1 failed (" in done.stdout
@@ -125,7 +128,7 @@ def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) ->
     server.chmod(0o755)
     for bug, name in (("large_buffers", "idle_memory"), ("leaks_descriptors", "churn")):
         done = lab_check("--cmd", f"{server} {{port}} {bug}", "--only", name)
-        assert f"FAILED    {name}" in done.stdout
+        assert f"\n{name:17} FAILED" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -162,8 +165,8 @@ def test_a_server_that_never_answers() -> None:
     )
     done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
     assert done.returncode == 1
-    assert "\nFAILED    ack               got nothing in 0.3 s, owed '*'\n" in done.stdout
-    assert f"\nskipped   the other {len(MATRIX) - 1} " in done.stdout
+    assert "\nack               FAILED    got nothing in 0.3 s, owed '*'\n" in done.stdout
+    assert f"\nthe other {len(MATRIX) - 1}      skipped " in done.stdout
 
 
 def test_what_a_server_logs_is_shown_with_its_failure() -> None:
@@ -178,6 +181,106 @@ def test_what_a_server_logs_is_shown_with_its_failure() -> None:
 def test_a_server_that_dies_is_named_with_its_last_words() -> None:
     done = lab_check(broken("dies_of_a_reset"), "--only", "ack,resets")
     assert "it ended with status 1; its last words:\n" in done.stdout
+
+
+@pytest.mark.in_turn
+def test_the_job_that_the_page_shows(tmp_path: Path) -> None:
+    """From a folder of its own, with nothing of ours in it but the path."""
+    page = (ROOT / "docs" / "check.md").read_text()
+    (command,) = re.findall(r"^      - run: (.*)$", page, re.MULTILINE)
+    (tmp_path / "concurrent-servers").symlink_to(ROOT)
+    server = tmp_path / "my-server"
+    server.write_text(f"#!/bin/sh\nexec {BROKEN} right $1\n")
+    server.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert len(ET.parse(tmp_path / "verdicts.xml").findall("testsuite/testcase")) == len(MATRIX)
+
+
+def test_what_it_survives_is_said_first() -> None:
+    done = lab_check(broken("dies_of_a_reset"), "--only", "leaving,ack")
+    _, first, second, *_ = done.stdout.splitlines()
+    assert first == "survives          NOT health checks, NOT resets"
+    assert second.startswith("ack               held ")
+
+
+def test_the_name_is_said_before_the_verdict() -> None:
+    words = [sys.executable, "-m", "lab", "check", broken("no_greeting"), "--only", "ack"]
+    with subprocess.Popen(
+        [*words, "--patience", "60"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout
+        said = b""
+        while not said.endswith(b"\nack               "):
+            said += os.read(process.stdout.fileno(), 1)
+        process.terminate()
+    assert b"FAILED" not in said
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("name", ["trickles", "sends_byte_by_byte", "answers_once"])
+def test_it_ends_whatever_a_server_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "ALL", 12.0)
+    start = time.monotonic()
+    found = list(suite.verdicts(MATRIX, partial(Foreign, catalogue.command(name), 1)))
+    assert time.monotonic() - start < 2 * suite.ALL
+    assert [one.check for one in found] == MATRIX
+    assert any(one.seen.startswith("gave up after ") for one in found)
+    assert any(one.seen.startswith("no time is left") for one in found)
+
+
+CAUSES = [
+    ("once_per_edge", "burst", "accepting until EAGAIN"),
+    ("once_per_edge", "many_frames", "does not read all that is there"),
+    ("once_per_edge", "long_frame", "does not read all that is there"),
+    ("one_frame_a_packet", "many_frames", "Go on after the first `$`"),
+    ("waits_for_more", "exact", "answer what you have"),
+    ("sends_again", "late_reader", "sent twice"),
+    ("careless_send", "late_reader", "keep the rest"),
+    pytest.param(
+        *("backlog_of_two", "side_by_side", "the backlog was full"), marks=pytest.mark.in_turn
+    ),
+    ("answers_too_late", "cuts", "not to say that it is wrong"),
+    ("dies_of_a_reset", "resets", "it has to survive"),
+]
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize(("name", "check", "advice"), CAUSES)
+def test_the_advice_is_for_what_was_seen(name: str, check: str, advice: str) -> None:
+    with Foreign(catalogue.command(name), 5 if name == "answers_too_late" else 2) as server:
+        verdict = judge(CHECKS[check], server)
+    assert verdict.outcome == FAILED, verdict.seen
+    assert advice in verdict.advice, verdict
+
+
+@pytest.mark.parametrize(
+    ("script", "advice"),
+    [
+        ("kill -PIPE $$", "SIG_IGN"),
+        ("kill -SEGV $$", "not its own"),
+        ("kill -ABRT $$", "gave up"),
+        ("exit 7", "See its last words"),
+        ("exec python3 -c 'raise KeyError(5)'", "`KeyError: 5` was raised"),
+        ("exec python3 -c 'raise ConnectionResetError(5)'", "After a reset"),
+    ],
+)
+def test_why_a_server_died(script: str, advice: str) -> None:
+    server = Foreign(["sh", "-c", script, "{port}"])
+    try:
+        assert server.ended(10)
+        assert advice in suite.death(server)
+    finally:
+        server.__exit__(None, None, None)
 
 
 def test_a_port_that_is_taken_and_one_that_is_fixed() -> None:
@@ -196,11 +299,11 @@ def test_one_that_runs_already() -> None:
         done = lab_check("--connect", address, "--skip", "side_by_side")
         assert server.process.poll() is None
     assert done.returncode == 0, done.stdout
-    assert "\nheld      never_reads " in done.stdout
-    skipped = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("skipped")}
-    assert skipped == {
-        *("idle_cpu", "idle_memory", "churn", "high_descriptor", "no_descriptors"),
-        *("ends", "restarts"),
+    assert "\nnever_reads       held " in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[0] for line in lines if line[1:2] == ["skipped"]} == {
+        *("idle_cpu", "idle_memory", "churn", "high_listener", "high_descriptor"),
+        *("no_descriptors", "stopped", "ends", "restarts"),
     }
     assert "the server was not started here" in done.stdout
     nobody = lab_check("--connect", address)
@@ -355,5 +458,5 @@ def test_every_check_says_what_is_wrong_and_where_to_read(one: object) -> None:
 def test_the_steps_pages_name_what_they_cannot_do() -> None:
     for step in STEPS:
         page = (ROOT / step / "README.md").read_text()
-        for name in limits.declared(step):
+        for name in limits.declared(step).keys() - limits.ASKED.keys():
             assert f"`{name}`" in page, (step, name)

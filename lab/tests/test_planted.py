@@ -1,19 +1,23 @@
 """The tests of the tests: each check fails on a server with its bug, and on no other."""
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
 from lab.broken import catalogue
 from lab.check.rungs import CHECKS, MATRIX
-from lab.check.suite import FAILED, HELD, verdicts
+from lab.check.suite import FAILED, HELD, judge, verdicts
 from lab.harness import servers
 from lab.harness.servers import Foreign
 from lab.tests.commands import FULL
 from tests import checks
 from tests.contract import COMPARE_TIMES, each_half, half
 
-TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"}
+TALK = {"cuts", "long_frame", "late_reader", "half_close", "side_by_side", "drip", "latency"} | {
+    *("exact", "thinks", "fair", "stopped")
+}
 
 SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "no_greeting": ("ack", set()),
@@ -36,7 +40,12 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "caret_opens_again": ("odd_places", {"cuts", "all_values"}),
     "fixed_buffer": ("long_frame", set()),
     "careless_send": ("late_reader", set()),
+    "sends_again": ("late_reader", {"half_close"}),
     "drops_the_reply_at_half_close": ("half_close", set()),
+    "drops_the_rest_at_half_close": ("half_close", {"never_reads", "late_reader"}),
+    "waits_for_more": ("exact", {"garbage", "long_frame", "stuck_reader"}),
+    "tires_of_silence": ("thinks", {"idle_cpu", "idle_memory", "thousand_idle"}),
+    "listens_to_one": ("fair", {"latency", "stuck_reader"}),
     "never_closes": ("half_close", {"side_by_side", "churn", "no_descriptors"}),
     # Whichever check is next may be the one to find it dead.
     "dies_of_a_health_check": ("connect_and_close", {*CHECKS}),
@@ -64,18 +73,33 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "leaves_zombies": ("churn", set()),
     "leaks_memory": ("churn", set()),
     "at_most_five_hundred": ("thousand_idle", set()),
-    "at_most_a_thousand": ("high_descriptor", set()),
+    "watches_with_select": ("high_listener", set()),
+    "at_most_a_thousand": ("high_descriptor", {"high_listener"}),
     "spins_without_descriptors": ("no_descriptors", set()),
     "floods_without_descriptors": ("no_descriptors", set()),
     "sends_away_without_descriptors": ("no_descriptors", set()),
     "dies_without_descriptors": ("no_descriptors", set()),
+    "dies_of_an_interruption": ("stopped", set()),
     "ignores_sigterm": ("ends", set()),
     "keeps_the_port": ("restarts", set()),
 }
 """For each bug the check that has to fail on it, and those that may because of it."""
 
-FAULTS = {name for name, kind in catalogue.KINDS.items() if kind.__module__.endswith("faults")}
-"""Those of a rung that no other sees, see test_faults.py."""
+OTHERS = {
+    name
+    for name, kind in catalogue.KINDS.items()
+    if kind.__module__.rpartition(".")[2] in ("faults", "nasty")
+}
+"""Those of a rung that no other sees (test_faults.py), and those that are slow (test_check.py)."""
+
+ASKED = {
+    "tires_of_silence": ("deadline", HELD),
+    "right": ("deadline", FAILED),
+    "drains": ("drains", HELD),
+    "drains_and_accepts": ("drains", FAILED),
+    "drains_the_rest": ("drains", FAILED),
+}
+"""For what has to be asked for: whose verdict is which."""
 
 OURS = {
     "ignores_ctrl_c": checks.ends_on_ctrl_c,
@@ -93,7 +117,12 @@ SLOW = {
     "churn",
     "thousand_idle",
     "no_descriptors",
+    "high_listener",
     "high_descriptor",
+    "half_close",
+    "thinks",
+    "fair",
+    "stopped",
     "ends",
     "restarts",
     *COMPARE_TIMES,
@@ -147,7 +176,20 @@ def test_a_right_server_passes(name: str, times: bool) -> None:
             end(server)
 
 
+@pytest.mark.aside
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked_for(name: str) -> None:
+    asked, outcome = ASKED[name]
+    run: Any = CHECKS[asked].run
+    one = replace(CHECKS[asked], run=partial(run, seconds=0.8) if asked == "deadline" else run)
+    with Foreign(catalogue.command(name), 1) as server:
+        verdict = judge(one, server)
+    assert verdict.outcome == outcome, verdict.seen
+
+
 def test_every_bug_and_every_check_has_its_test() -> None:
-    assert SEEN_BY.keys() | OURS.keys() | FAULTS == set(catalogue.BUGS)
+    assert SEEN_BY.keys() | OURS.keys() | OTHERS | ASKED.keys() - {"right", "drains"} == set(
+        catalogue.BUGS
+    )
     assert {must for must, _ in SEEN_BY.values()} == {check.name for check in MATRIX}
     assert SLOW | {name for _, may in SEEN_BY.values() for name in may} <= CHECKS.keys()
