@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 from lab.broken.right import Right
 
@@ -41,4 +42,10 @@ class AnswersOnce(Right):
 
 
 class BacklogOfTwo(Right):
+    """It is busy for a moment after each client, so that others come meanwhile for certain."""
+
     backlog = 2
+
+    async def start(self, sock: socket.socket) -> None:
+        await super().start(sock)
+        time.sleep(0.05)

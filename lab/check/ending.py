@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import socket
 import subprocess
@@ -132,6 +131,7 @@ def drains(server: Endpoint) -> str:
     """
     with fresh(server) as own, reads_late(own) as sock:
         due = send_and_shut_down(sock)
+        settle(own)
         own.stopped = True  # by itself, that is
         own.send_signal(signal.SIGTERM)
         turned_away(own)

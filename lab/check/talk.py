@@ -18,8 +18,10 @@ from lab.harness.clients import (
     letters,
     owed,
     send_until_stuck,
+    settle,
     those_ready,
     to_the_end,
+    until_read,
 )
 from lab.harness.servers import Endpoint
 
@@ -181,11 +183,15 @@ def reads_late(server: Endpoint) -> Iterator[socket.socket]:
 
 
 def send_and_shut_down(sock: socket.socket) -> bytes:
-    """Send what is taken while nothing is read, and then no more; return what is owed for it."""
+    """Send what is taken while nothing is read, and then no more; return what is owed for it.
+
+    The server has then read all of it, or is stuck: whoever reads at once would let it go on.
+    """
     found = blocks()[:ENOUGH]
     taken = send_until_stuck(sock, b"".join(said for said, _ in found))
     whole, rest = divmod(taken, len(found[0][0]))
     sock.shutdown(socket.SHUT_WR)
+    until_read(sock)
     return b"".join(
         [b"*", *(due for _, due in found[:whole]), owed(found[whole % len(found)][0][:rest])]
     )
@@ -206,6 +212,7 @@ def half_close(server: Endpoint) -> str:
             compare(to_the_end(sock), b"*" + owed(stream))
     with reads_late(server) as sock:
         due = send_and_shut_down(sock)
+        settle(server)
         compare(to_the_end(sock), due)
     return f"{len(streams)} streams, and {len(due) / MiB:.0f} MiB to one that reads only then"
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from lab.harness.deadline import OutOfTime, left, over
-from lab.harness.processes import NotMeasured
+from lab.harness.processes import NotMeasured, connections
 from lab.harness.servers import Endpoint, leave
 
 MiB = 1 << 20
@@ -121,6 +121,17 @@ def queued(sock: socket.socket) -> int:
     if sys.platform == "linux":
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     return not those_ready([sock], 0, select.POLLOUT)
+
+
+def until_read(sock: socket.socket, quiet: float = 0.2) -> None:
+    """Wait until the server has read all that was sent, or nothing of it has moved for so long."""
+    here = "{}:{}".format(*sock.getsockname()[:2])
+    before, since = -1, time.monotonic()
+    while before and time.monotonic() - since < min(quiet, left(quiet)):
+        at = queued(sock) + sum(one.unread for one in connections() if one.peer == here)
+        if at != before:
+            before, since = at, time.monotonic()
+        time.sleep(0.01)
 
 
 def nudged(sock: socket.socket, byte: int, seconds: float) -> bool:

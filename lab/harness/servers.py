@@ -287,7 +287,9 @@ class Server(Endpoint):
         try:
             for pid in still:
                 os.kill(pid, signal.SIGSTOP)
-            os.waitpid(self.pid, os.WUNTRACED)
+            _, status = os.waitpid(self.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):  # it was about to end
+                self.process.returncode = os.waitstatus_to_exitcode(status)
             yield
         finally:
             for pid in still:
