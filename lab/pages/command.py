@@ -2,8 +2,9 @@
 
 In a page, what stands between `<!-- NAME ARGUMENT -->` and `<!-- end -->` is made by the
 function that `MAKERS` has under NAME. What is printed is run again, smaller; if it looks as
-before but for its figures, the page keeps those. With `--check` nothing is written, and the
-command fails if something would be, or if there is something to show that no page shows.
+before but for its figures, the page keeps those. A Korean page shows what its English twin shows.
+With `--check` nothing is written, and the command fails if something would be, if there is
+something to show that no page shows, or if a Korean page does not say what its twin says.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from lab.live import page as live
 from lab.live import replay
 from lab.live.app import App
 from lab.live.command import PROGRAMS
-from lab.pages import excerpts, outputs
+from lab.pages import excerpts, korean, outputs
+from lab.pages.blocks import BLOCK
 from lab.show import about, arguments
 from lab.show.tables import markdown
 
@@ -48,14 +50,20 @@ DRAWN = {
 }
 """The timelines, and whom each shows; those of A3, B5 and E1 are drawn by the claims."""
 
-LESSONS = sorted(ROOT.glob("step*/*.md"), key=lambda page: (page.parent, page.name != "README.md"))
+LESSONS = sorted(
+    {*ROOT.glob("step*/*.md")} - {*korean.PAGES},
+    key=lambda page: (page.parent, page.name != "README.md"),
+)
 
-PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *LESSONS)
+PAGES = (
+    ROOT / "README.md",
+    *sorted({*ROOT.glob("docs/*.md")} - {*korean.PAGES, korean.GLOSSARY}),
+    *LESSONS,
+)
+"""The pages in English."""
 
 WORDS = 1000
 """The most that a lesson may say, not counting code, tables and pictures."""
-
-BLOCK = re.compile(r"(<!-- (?!end)(\w+)(?: ([^\n]*))? -->\n)(.*?)<!-- end -->", re.DOTALL)
 
 
 def results() -> report.Results:
@@ -127,10 +135,12 @@ def run(args: argparse.Namespace) -> int:
     if args.pictures:
         draw()
     wrong = []
-    for page in (*PAGES, *sorted(REPLAYS.glob("*.html"))):
+    for page in (*PAGES, *korean.PAGES, *sorted(REPLAYS.glob("*.html"))):
         before = page.read_text()
         if page.suffix == ".html":
             after = live.whole(live.recorded(before))
+        elif page in korean.PAGES:
+            after = korean.made(before, korean.english(page).read_text())
         else:
             after = made(before, args.anew)
         if after != before and args.check:
@@ -142,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
     for page in LESSONS:
         if (count := words(page.read_text())) > WORDS:
             wrong.append(f"{page.relative_to(ROOT)} has {count:,} words, {WORDS:,} at most")
+    wrong += [fault for page in korean.PAGES for fault in korean.faults(page)]
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

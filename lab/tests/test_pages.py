@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from lab.check.rungs import MATRIX
 from lab.harness import servers
 from lab.harness.servers import ROOT, STEPS
 from lab.pages import command as pages
-from lab.pages import outputs
+from lab.pages import korean, outputs
+from lab.pages.blocks import BLOCK
 from tests.test_lineage import LINEAGE
 
 PAGES = pages.PAGES
@@ -112,7 +114,7 @@ def test_the_pages_show_what_the_contract_asserts() -> None:
     assert rows in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@pytest.mark.parametrize("page", [*PAGES, *korean.PAGES, korean.GLOSSARY], ids=named)
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if target.startswith("https://"):
@@ -195,7 +197,7 @@ def test_every_step_is_in_the_readme() -> None:
 
 def test_the_loop_on_the_page_of_step7() -> None:
     """Ticks stall while a callback blocks, and go on while the pool works."""
-    page = pages.BLOCK.sub("", (ROOT / STEPS[6] / "pool.md").read_text())
+    page = BLOCK.sub("", (ROOT / STEPS[6] / "pool.md").read_text())
     blocking, pooled = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     script = blocking + 'print("then")\n' + pooled + "loop.close()\n"
     done = subprocess.run(
@@ -210,3 +212,101 @@ def test_the_loop_on_the_page_of_step7() -> None:
     first, _, second = done.stdout.partition("then\n")
     assert "slept\n" in second
     assert second.count("tick") >= first.count("tick") + 2
+
+
+# In Korean
+
+
+def test_every_page_of_the_path_is_in_korean() -> None:
+    path = {ROOT / "README.md", ROOT / "docs" / "teaching.md", *pages.LESSONS}
+    assert {korean.english(page) for page in korean.PAGES} >= path
+
+
+@pytest.mark.parametrize("page", korean.PAGES, ids=named)
+def test_the_korean_page_follows_its_twin(page: Path) -> None:
+    assert list(korean.faults(page)) == []
+    text = page.read_text()
+    assert korean.made(text, korean.english(page).read_text()) == text, "run `python -m lab pages`"
+
+
+@pytest.fixture
+def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return copies of the Korean and the English page of step 1."""
+    for step in STEPS[:2]:
+        (tmp_path / step).mkdir()
+        for name in ("README.ko.md", "README.md"):
+            shutil.copy(ROOT / step / name, tmp_path / step / name)
+    monkeypatch.setattr(korean, "ROOT", tmp_path)
+    return tmp_path / STEPS[0] / "README.ko.md", tmp_path / STEPS[0] / "README.md"
+
+
+PLANTED = {
+    "a lost code block": (r"```sh\n.*?```\n\n", "", "differs in its code blocks"),
+    "another command in it": (r"simple_client.py localhost", "x", "differs in its code blocks"),
+    "a lost heading": (r"\n## 비용\n", "", "differs in its headings"),
+    "a lost link": (r"\[2단계\]\(.*?\)", "2단계", "differs in its links (5, in English 6)"),
+    "a link to the English": (
+        r"2_thread_per_client/README.ko",
+        r"2_thread_per_client/README",
+        "in Korean",
+    ),
+    "a lost picture": (r"!\[세.*\)", "", "differs in its pictures"),
+    "a lost command": (r"`python -m lab check 1/minimal`", "", "differs in its commands"),
+    "a lost table": (r"<!-- parts .*?<!-- end -->", "", "differs in its generated blocks"),
+    "a wrong term": ("스레드", "쓰레드", "says 쓰레드, where the glossary has 스레드"),
+    "a title in English": (
+        "# 1단계: 순차 처리",
+        "# Step 1: sequential",
+        "a passage in English: # S",
+    ),
+    "a sentence in English": (
+        r"나머지는 코드의 잘못이 아닙니다\.",
+        "The others are no faults of the code.",
+        "a passage in English: The others",
+    ),
+    "a paragraph in English": (
+        r"모두가 가장 느린.*",
+        "Everybody waits for the slowest. It is shown by name.",
+        "a passage in English: Everybody waits",
+    ),
+    "what is made, in English": (
+        "한 번에 클라이언트 하나만 맡는다",
+        "serves one",
+        "a passage in English",
+    ),
+    "no way to its twin": (r"\[English\]", "English", "does not link to README.md"),
+    "no hash": ("<!-- README.md: .*", "", "follows another README.md"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_fault_of_a_korean_page_is_found(name: str, twins: tuple[Path, Path]) -> None:
+    page, _ = twins
+    find, put, said = PLANTED[name]
+    text, count = re.subn(find, put, page.read_text(), count=1, flags=re.DOTALL if put == "" else 0)
+    assert count
+    page.write_text(text)
+    assert said in "\n".join(korean.faults(page))
+
+
+def test_a_new_figure_does_not_make_a_page_stale(twins: tuple[Path, Path]) -> None:
+    page, twin = twins
+    twin.write_text(twin.read_text().replace("takes 0.9", "takes 0.8"))
+    assert list(korean.faults(page)) == []
+
+
+@pytest.mark.parametrize("git", [True, False])
+def test_what_has_changed_in_english_is_shown(
+    git: bool, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, twin = twins
+    if git:
+        who = "-c", "user.name=x", "-c", "user.email=x@example.org"
+        for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "x"]):
+            subprocess.run(["git", *words], cwd=page.parents[1], check=True)
+    else:
+        monkeypatch.setenv("PATH", "")
+    twin.write_text(twin.read_text().replace("Everybody waits", "All wait"))
+    (said,) = korean.faults(page)
+    assert "follows another README.md" in said
+    assert ("-Everybody waits" in said and "+All wait" in said) is git
