@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from lab.bench import report
 from lab.broken import parts
@@ -126,8 +127,19 @@ def unshown() -> Iterator[str]:
     yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
     yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
     for file in sorted((*ROOT.glob("docs/*/*.svg"), *REPLAYS.glob("*"))):
-        if f"{file.parent.name}/{file.name}" not in text:
+        if f"{file.parent.name}/{file.name}" not in text and ".ko" not in file.suffixes:
             yield f"picture {file.relative_to(ROOT)}"
+
+
+def current(page: Path, text: str, anew: bool) -> str:
+    """Return a page, or a picture, as it should be."""
+    if page in korean.PICTURES:
+        return korean.picture(page)
+    if page in korean.PAGES:
+        return korean.made(text, korean.english(page).read_text())
+    if page.suffix == ".html":
+        return live.whole(live.recorded(text))
+    return made(text, anew)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,14 +147,10 @@ def run(args: argparse.Namespace) -> int:
     if args.pictures:
         draw()
     wrong = []
-    for page in (*PAGES, *korean.PAGES, *sorted(REPLAYS.glob("*.html"))):
-        before = page.read_text()
-        if page.suffix == ".html":
-            after = live.whole(live.recorded(before))
-        elif page in korean.PAGES:
-            after = korean.made(before, korean.english(page).read_text())
-        else:
-            after = made(before, args.anew)
+    ours = (*korean.PAGES, *korean.PICTURES)
+    for page in (*PAGES, *ours, *sorted(REPLAYS.glob("*.html"))):
+        before = page.read_text() if page.exists() else ""
+        after = current(page, before, args.anew)
         if after != before and args.check:
             wrong.append(f"{page.relative_to(ROOT)} is not current")
         elif after != before:
@@ -152,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     for page in LESSONS:
         if (count := words(page.read_text())) > WORDS:
             wrong.append(f"{page.relative_to(ROOT)} has {count:,} words, {WORDS:,} at most")
-    wrong += [fault for page in korean.PAGES for fault in korean.faults(page)]
+    wrong += [fault for page in ours for fault in korean.faults(page)]
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

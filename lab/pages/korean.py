@@ -22,7 +22,17 @@ from lab.pages.blocks import BLOCK, emptied
 GLOSSARY = ROOT / "docs" / "glossary.ko.md"
 """Its tables have the English, the Korean, and, of a term, what is not said instead of it."""
 
+BOARD = ROOT / "docs" / "board"
+"""The pictures for the board; korean.md there has the words in them."""
+
 PAGES = sorted({*ROOT.glob("*.ko.md"), *ROOT.glob("*/*.ko.md")} - {GLOSSARY})
+
+PICTURES = sorted(
+    page.with_suffix(".ko.svg") for page in BOARD.glob("*.svg") if ".ko" not in page.suffixes
+)
+
+WORDS = re.compile(r"(?<=>)[^<>\n]+(?=</(?:text|title)>)")
+"""The words of a picture."""
 
 FIRST = 5
 """Lines of a page in which the twin is named."""
@@ -45,16 +55,16 @@ def named(page: Path) -> str:
 
 
 @functools.cache
-def glossary(columns: int) -> list[list[str]]:
-    """Return the rows of its tables with so many columns: 3 are terms, 2 are sentences."""
-    lines = re.findall(r"^\|(.*)\|$", GLOSSARY.read_text(), re.MULTILINE)
-    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
-    return [row for row in rows if len(row) == columns and "---" not in row]
+def rows(file: Path, columns: int) -> list[list[str]]:
+    """Return the rows of the tables with so many columns; of the glossary 3 are terms."""
+    lines = re.findall(r"^\|(.*)\|$", file.read_text(), re.MULTILINE)
+    found = [[cell.strip() for cell in line.split("|")] for line in lines]
+    return [row for row in found if len(row) == columns and "---" not in row]
 
 
 def translated(text: str) -> str:
     """Return what is generated, with the glossary's sentences; `{}` is what varies in them."""
-    for theirs, ours in glossary(2):
+    for theirs, ours in rows(GLOSSARY, 2):
         pattern = r"\s+".join(map(re.escape, theirs.split())).replace(r"\{\}", "(.+?)")
         text = re.sub(pattern, partial(filled, ours), text)
     return text
@@ -77,11 +87,20 @@ def made(text: str, twin: str) -> str:
     return BLOCK.sub(replaced, text)
 
 
+def picture(page: Path) -> str:
+    """Return a Korean picture as it should be: the English one, with other words."""
+    words = dict(rows(BOARD / "korean.md", 2))
+    return WORDS.sub(lambda found: words.get(found[0], found[0]), english(page).read_text())
+
+
 # What somebody wrote
 
 
 def faults(page: Path) -> Iterator[str]:
-    """Yield what is wrong with a Korean page."""
+    """Yield what is wrong with a Korean page, or picture."""
+    if page in PICTURES:
+        yield from (f"{named(page)} says in English: {one}" for one in unknown(page))
+        return
     text, twin = page.read_text(), english(page).read_text()
     yield from unnamed(page, text, twin)
     yield from (f"{named(page)} {fault}" for fault in (*stale(page, text, twin), *lost(text, twin)))
@@ -202,8 +221,14 @@ def left(text: str) -> Iterator[str]:
             yield " ".join(piece.split())
 
 
+def unknown(page: Path) -> Iterator[str]:
+    """Yield the words of a picture that are in English, but are no call."""
+    for words in WORDS.findall(picture(page)):
+        yield from (one for one in left(words) if "(" not in one)
+
+
 def forbidden(text: str) -> Iterator[tuple[str, str]]:
     """Yield terms that the glossary does not want, and what it has instead."""
     said = re.sub(r"`[^`]*`", "", FENCE.sub("", text))
-    for _, term, never in glossary(3):
+    for _, term, never in rows(GLOSSARY, 3):
         yield from ((one, term) for one in never.split(", ") if one and one in said)

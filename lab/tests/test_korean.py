@@ -5,6 +5,7 @@ from typing import Any
 
 from lab.live import app, page
 from lab.live.clients import KINDS, Client
+from lab.pages import korean
 from lab.tests import test_live
 from lab.tests.test_live import Live, Page
 
@@ -57,6 +58,12 @@ def test_every_sentence_of_the_lessons_is_in_both() -> None:
     script = read("lessons.js")
     assert script.count("ko: ") > 50
     assert missing(script) == []
+
+
+def test_it_says_what_the_glossary_says() -> None:
+    said = read("page.js") + read("lessons.js")
+    terms = [one for *_, never in korean.rows(korean.GLOSSARY, 3) for one in never.split(", ")]
+    assert [one for one in terms if one and one in said] == []
 
 
 def test_what_is_lost_is_found() -> None:

@@ -310,3 +310,16 @@ def test_what_has_changed_in_english_is_shown(
     (said,) = korean.faults(page)
     assert "follows another README.md" in said
     assert ("-Everybody waits" in said and "+All wait" in said) is git
+
+
+@pytest.mark.parametrize("picture", korean.PICTURES, ids=named)
+def test_the_korean_picture_is_the_english_one(picture: Path) -> None:
+    assert list(korean.faults(picture)) == []
+    assert picture.read_text() == korean.picture(picture), "run `python -m lab pages`"
+
+
+def test_new_words_in_a_picture_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = korean.rows(korean.BOARD / "korean.md", 2)
+    monkeypatch.setattr(korean, "rows", lambda *_: known[:-1])
+    found = [fault for picture in korean.PICTURES for fault in korean.faults(picture)]
+    assert found == ["docs/board/step7_pool.ko.svg says in English: the clients&#x27; connections"]
