@@ -93,7 +93,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "accept") && [1, 2].every((one) => at_call(state, one, "recv")),
         say: {
           en: "Each client has a thread of its own. Three threads sleep, each in its own call: the main one in accept, the others in recv.",
-          ko: "클라이언트마다 제 스레드가 있습니다. 세 스레드가 저마다의 호출에서 잡니다. 메인 스레드는 accept에서, 나머지는 recv에서 잡니다.",
+          ko: "클라이언트마다 자기 스레드가 있습니다. 세 스레드가 저마다의 호출에서 잡니다. 메인 스레드는 accept에서, 나머지는 recv에서 잡니다.",
         },
       },
       {
@@ -127,7 +127,7 @@ const LESSONS = {
         press: '.threads li[data-call="sendall"] button',
         say: {
           en: "Only the client of the thread that you chose has its answer. The other's is ready, and waits for its thread.",
-          ko: "고른 스레드의 클라이언트만 답을 받았습니다. 다른 클라이언트의 답도 준비는 되었지만, 제 스레드를 기다립니다.",
+          ko: "고른 스레드의 클라이언트만 답을 받았습니다. 다른 클라이언트의 답도 준비는 되었지만, 자기 스레드를 기다립니다.",
         },
       },
       {

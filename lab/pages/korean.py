@@ -58,7 +58,8 @@ def named(page: Path) -> str:
 def rows(file: Path, columns: int) -> list[list[str]]:
     """Return the rows of the tables with so many columns; of the glossary 3 are terms."""
     lines = re.findall(r"^\|(.*)\|$", file.read_text(), re.MULTILINE)
-    found = [[cell.strip() for cell in line.split("|")] for line in lines]
+    cells = (re.split(r"(?<!\\)\|", line) for line in lines)
+    found = [[cell.strip().replace(r"\|", "|") for cell in row] for row in cells]
     return [row for row in found if len(row) == columns and "---" not in row]
 
 
@@ -66,7 +67,7 @@ def translated(text: str) -> str:
     """Return what is generated, with the glossary's sentences; `{}` is what varies in them."""
     for theirs, ours in rows(GLOSSARY, 2):
         pattern = r"\s+".join(map(re.escape, theirs.split())).replace(r"\{\}", "(.+?)")
-        text = re.sub(pattern, partial(filled, ours), text)
+        text = re.sub(rf"{pattern}(?!\d)", partial(filled, ours), text)
     return text
 
 

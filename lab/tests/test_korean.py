@@ -74,7 +74,7 @@ def test_what_is_lost_is_found() -> None:
     lessons = read("lessons.js")
     assert missing(re.sub(r'\n *ko: "c2도 접속.*', "", lessons))[0].startswith('"c2 has connected')
     assert missing(lessons.replace("지금의 recv는 c1의", "지금의 recv는 c2의"))
-    assert missing(re.sub(r'ko: "클라이언트마다 제.*"', 'ko: "Each client"', lessons)) == [
+    assert missing(re.sub(r'ko: "클라이언트마다 자기.*"', 'ko: "Each client"', lessons)) == [
         "Each client"
     ]
 

@@ -229,6 +229,14 @@ def test_the_korean_page_follows_its_twin(page: Path) -> None:
     assert korean.made(text, korean.english(page).read_text()) == text, "run `python -m lab pages`"
 
 
+@pytest.mark.parametrize("page", korean.PAGES, ids=named)
+def test_what_is_made_has_the_same_figures_in_korean(page: Path) -> None:
+    said = (BLOCK.findall(one.read_text()) for one in (page, korean.english(page)))
+    for (head, *_, ours), (_, *_, theirs) in zip(*said, strict=True):
+        figures = (sorted(re.findall(r"\d+(?:\.\d+)*", one)) for one in (ours, theirs))
+        assert len({*map(tuple, figures)}) == 1, head
+
+
 @pytest.fixture
 def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Return copies of the Korean and the English page of step 1."""
