@@ -37,7 +37,7 @@ WORDS = re.compile(r"(?<=>)[^<>\n]+(?=</(?:text|title)>)")
 FIRST = 5
 """Lines of a page in which the twin is named."""
 
-AS_PRINTED = ("code", "output", "limits")
+AS_PRINTED = ("code", "output")
 """Blocks that stay in English: what a program says."""
 
 
