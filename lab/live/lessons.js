@@ -290,7 +290,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "select"),
         say: {
           en: "So one thread serves all, and no call is in vain. The price is that set: with ten thousand clients it is ten thousand long, at each call.",
-          ko: "이렇게 스레드 하나가 모두를 맡고, 헛수고하는 호출은 없습니다. 그 값은 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
+          ko: "이렇게 스레드 하나가 모두를 처리하고, 헛수고하는 호출은 없습니다. 그 값은 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
         },
       },
     ],

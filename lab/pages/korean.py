@@ -11,6 +11,7 @@ import functools
 import hashlib
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import zip_longest
@@ -184,8 +185,16 @@ def block(language: str, code: str) -> str:
     return "\n".join([language, *lines] if language else [f"{len(lines)} lines"])
 
 
+def names(text: str) -> Counter[str]:
+    """Return how often a page says each name in code, and each figure."""
+    prose = re.sub(r"\]\(.*?\)", "]", FENCE.sub("", own(text))).replace(".ko.", ".")
+    return Counter(re.findall(r"`[^`\n]+`|\d+(?:[.,]\d+)*", prose))
+
+
 def lost(text: str, twin: str) -> Iterator[str]:
     """Yield in what a page and its twin differ."""
+    for one in names(twin) - names(text):
+        yield f"does not say {one} as often as the English page"
     ours, theirs = parts(text), parts(twin)
     for kind, here in ours.items():
         for number, (one, other) in enumerate(zip_longest(here, theirs[kind]), 1):

@@ -260,6 +260,8 @@ PLANTED = {
     ),
     "a lost picture": (r"!\[세.*\)", "", "differs in its pictures"),
     "a lost command": (r"`python -m lab check 1/minimal`", "", "differs in its commands"),
+    "a lost figure": (r"40 ms까지", "조금", "does not say 40 as often"),
+    "a lost name": (r"`TCP_NODELAY`가 없으면, ", "", "does not say `TCP_NODELAY` as often"),
     "a lost table": (r"<!-- parts .*?<!-- end -->", "", "differs in its generated blocks"),
     "a wrong term": ("스레드", "쓰레드", "says 쓰레드, where the glossary has 스레드"),
     "a title in English": (
@@ -278,7 +280,7 @@ PLANTED = {
         "a passage in English: Everybody waits",
     ),
     "what is made, in English": (
-        "한 번에 클라이언트 하나만 맡는다",
+        "한 번에 클라이언트 하나만 처리한다",
         "serves one",
         "a passage in English",
     ),
