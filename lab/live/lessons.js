@@ -102,7 +102,7 @@ const LESSONS = {
         until: (state) => [1, 2].every((one) => at_call(state, one, "sendall", true)),
         say: {
           en: "Now the threads are held before their next call, and both clients have sent. Both recv came back; each thread is before its sendall. Which of them the system runs next nobody has promised. Here you choose.",
-          ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 시스템이 어느 쪽을 먼저 실행할지는 아무도 약속하지 않았습니다. 여기서는 여러분이 고릅니다.",
+          ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 어느 쪽이 먼저 실행될지는 아무도 약속하지 않았습니다. 여기서는 여러분이 고릅니다.",
         },
       },
       {
@@ -136,7 +136,7 @@ const LESSONS = {
         until: (state) => got(state, "c1") === "*b" && got(state, "c2") === "*c",
         say: {
           en: "Let go, the other thread does the same. In either order both answers are right, since the two have nothing in common.",
-          ko: "풀려나자 다른 스레드도 똑같이 했습니다. 둘 사이에는 공유하는 것이 없으니, 어느 순서로 하든 두 답 모두 맞습니다.",
+          ko: "계속하게 하자 다른 스레드도 똑같이 했습니다. 둘 사이에는 공유하는 것이 없으니, 어느 순서로 하든 두 답 모두 맞습니다.",
         },
       },
     ],
@@ -158,7 +158,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "recv") && unread(state, "c2") === 3,
         say: {
           en: "c1 is silent, c2 has sent. The thread is in recv for c1.",
-          ko: "c1은 조용하고 c2는 보냈습니다. 스레드는 c1을 위한 recv 안에 있습니다. 스레드는 지금 무엇을 할까요?",
+          ko: "c1은 말이 없고 c2는 보냈습니다. 스레드는 c1을 위한 recv 안에 있습니다. 스레드는 지금 무엇을 할까요?",
         },
         ask: {
           choices: [{ en: "it looks at c1 again and again", ko: "c1을 자꾸 다시 들여다본다" }, { en: "the kernel has put it to sleep, and will wake it", ko: "커널이 재워 두었고, 때가 되면 깨운다" }, { en: "it looks whether somebody else has sent", ko: "다른 누군가 보냈는지 살펴본다" }],
@@ -223,7 +223,7 @@ const LESSONS = {
         until: (state) => state.servers[0]?.peers.size === 2,
         say: {
           en: "Two clients, of whom none says anything: now each round has three calls in vain, one for each socket.",
-          ko: "클라이언트가 둘이지만 아무 말도 하지 않습니다. 이제 한 바퀴마다 헛수고가 세 번입니다. 소켓마다 하나씩입니다.",
+          ko: "클라이언트가 둘이지만 아무 말도 하지 않습니다. 이제 한 바퀴마다 헛수고가 세 번입니다. 소켓마다 한 번씩입니다.",
         },
       },
       {
@@ -290,7 +290,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "select"),
         say: {
           en: "So one thread serves all, and no call is in vain. The price is that set: with ten thousand clients it is ten thousand long, at each call.",
-          ko: "이렇게 스레드 하나가 모두를 처리하고, 헛수고하는 호출은 없습니다. 그 값은 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
+          ko: "이렇게 스레드 하나가 모두를 처리하고, 헛수고하는 호출은 없습니다. 그 대가가 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
         },
       },
     ],
@@ -348,7 +348,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "epoll.poll", false, 1),
         say: {
           en: "The more of the clients are silent, the more that is worth: select is handed them all, epoll names those who are ready.",
-          ko: "조용한 클라이언트가 많을수록 차이가 커집니다. select는 그들을 모두 넘겨받고, epoll은 준비된 것만 말합니다.",
+          ko: "말 없는 클라이언트가 많을수록 차이가 커집니다. select는 그들을 모두 넘겨받고, epoll은 준비된 것만 말합니다.",
         },
       },
     ],
@@ -362,7 +362,7 @@ const LESSONS = {
         until: (state) => /\.(poll|control)$/.test(state.servers[0]?.threads.get(0)?.call?.call ?? "") && state.servers[0].set.size === 3,
         say: {
           en: "A loop: it sleeps until a socket is ready, and calls whoever wants to know. Beside the listening socket and c1 there is one more: wake-up, a socket that the program sends to itself.",
-          ko: "이벤트 루프입니다. 소켓이 준비될 때까지 자다가, 그 소식을 알고 싶어 한 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘깨움 소켓’입니다.",
+          ko: "이벤트 루프입니다. 소켓이 준비될 때까지 자다가, 그 소켓에 걸어 둔 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘웨이크업 소켓’입니다.",
         },
       },
       {
@@ -371,7 +371,7 @@ const LESSONS = {
         until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.number > 0 && one.state === "runs" && !one.idle),
         say: {
           en: "c1 asks whether a large number is prime, which takes a second or more. A worker of the pool computes, and the loop is back in its wait: it is free.",
-          ko: "c1이 큰 수가 소수인지 묻습니다. 1초 넘게 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
+          ko: "c1이 큰 수가 소수인지 묻습니다. 1초 이상 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
         },
       },
       {
@@ -390,7 +390,7 @@ const LESSONS = {
         press: STEP,
         say: {
           en: "Now the threads are held. Press 'one call' until a worker is before send: it has an answer, but only the loop's thread may send that to the client. So it sends a byte to wake-up.",
-          ko: "이제 스레드들이 멈춰 있습니다. 워커가 send 직전에 올 때까지 ‘호출 하나’를 누르세요. 워커에게는 답이 있지만, 클라이언트에게 보내도 되는 것은 루프의 스레드뿐입니다. 그래서 깨움 소켓에 1바이트를 보냅니다.",
+          ko: "이제 스레드들이 멈춰 있습니다. 워커가 send 직전에 올 때까지 ‘호출 하나’를 누르세요. 워커에게는 답이 있지만, 클라이언트에게 보내도 되는 것은 루프의 스레드뿐입니다. 그래서 웨이크업 소켓에 1바이트를 보냅니다.",
         },
       },
       {
@@ -408,7 +408,7 @@ const LESSONS = {
         until: (state) => got(state, "c2") === "prime\nprime\n" && got(state, "c1") === "prime\n",
         say: {
           en: "Let go: the loop woke up, read the byte, and sent the answer itself. No two threads ever touch the same client.",
-          ko: "풀어 주었습니다. 루프가 깨어나 바이트를 읽고, 답은 루프가 직접 보냈습니다. 두 스레드가 같은 클라이언트를 건드리는 일은 없습니다.",
+          ko: "계속하게 했습니다. 루프가 깨어나 바이트를 읽고, 답은 루프가 직접 보냈습니다. 두 스레드가 같은 클라이언트를 건드리는 일은 없습니다.",
         },
       },
     ],
