@@ -14,6 +14,8 @@ from lab import race
 from lab.bench import command as bench
 from lab.check import command as check
 from lab.claims import command as claims
+from lab.exercises import command as exercise
+from lab.exercises import grade
 from lab.harness.servers import ServerError
 from lab.live import command as live
 from lab.live import replay
@@ -31,6 +33,8 @@ COMMANDS: dict[str, Any] = {
     "replay": replay,
     "claims": claims,
     "bench": bench,
+    "exercise": exercise,
+    "grade": grade,
     "pages": pages,
 }
 """Each has a docstring that says what it does, `add_arguments(parser)` and `run(arguments)`."""

@@ -1,0 +1,23 @@
+"""One client from its first byte to its last, then the next."""
+
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+while True:
+    sock, address = listener.accept()  # sleeps until one is in the queue; `sock` is for it alone
+    framing = Framing()
+    with contextlib.suppress(OSError), sock:  # whatever fails is the end of this client only
+        sock.sendall(ACK)
+        while data := sock.recv(65536):  # sleeps until something comes; nothing: it sends no more
+            sock.sendall(framing.feed(data))

@@ -1,0 +1,102 @@
+"""What a program may not use, found by watching it talk with clients, and not in its text."""
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from lab.check.suite import Check
+from lab.exercises.programs import Program
+from lab.harness.clients import Failed, clients, expect, letters, must, owed, to_the_end
+from lab.harness.servers import Endpoint
+from lab.observe import record
+from lab.observe.record import SERVER, WAITS, Event, Recording
+
+SEVERAL = tuple(call for call in WAITS if call != "sleep")
+"""The calls that wait for several."""
+
+
+def threads(seen: Recording, _: int) -> Iterator[str]:
+    """Yield where threads were started, however that was done."""
+    yield from (f"a thread is started {place(one)}" for one in seen.of(SERVER, "Thread.start"))
+    yield from ["it has several threads"] * (len(seen.threads()) > 1)
+
+
+def sleep(seen: Recording, _: int) -> Iterator[str]:
+    """Yield where it slept; to wait for nobody at all is that too."""
+    yield from (f"it sleeps {place(one)}" for one in seen.of(SERVER, "sleep"))
+    waits = (one for one in seen.of(SERVER, "select") if not one.handed)
+    yield from (f"it waits for nobody {place(one)}" for one in waits)
+
+
+def several(seen: Recording, _: int) -> Iterator[str]:
+    """Yield where it waited for several at once."""
+    yield from (f"it calls `{one.call}` {place(one)}" for one in seen.of(SERVER, *SEVERAL))
+
+
+def processes(_: Recording, count: int) -> Iterator[str]:
+    """Yield whether it had others; the system is asked, for what is recorded is one of them."""
+    yield from [f"there are {count} processes of it"] * (count > 1)
+
+
+KINDS: dict[str, Callable[[Recording, int], Iterator[str]]] = {
+    "threads": threads,
+    "sleep": sleep,
+    "select": several,
+    "processes": processes,
+}
+"""What an exercise may forbid, and how it is found in a recording."""
+
+
+def place(one: Event) -> str:
+    """Say where in the program a call was made."""
+    return f"in line {one.line}" if one.line else "somewhere"
+
+
+def never(program: Path, arguments: tuple[str, ...], kinds: tuple[str, ...], read: str) -> Check:
+    """Return the check that a program does without these kinds."""
+    return Check(
+        partial(uses_none, program=program, arguments=arguments, kinds=kinds),
+        name="never",
+        rung="checks",
+        title=f"It does without {' and '.join(kinds)}.",
+        advice="The exercise is to do it without. Its README says with what.",
+        read=read,
+        alone=True,
+        asked_for=False,
+        survives="",
+        share=1,
+    )
+
+
+def uses_none(
+    server: Endpoint, *, program: Path, arguments: tuple[str, ...], kinds: tuple[str, ...]
+) -> str:
+    """Watch it with some clients; Failed if it used what it may not."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, SERVER)
+        file.touch()
+        with Program.of(program, arguments, server.patience, file) as own:
+            count = talk(own)
+        must(file.stat().st_size > 0, "it did not end when told to, so that nothing is known of it")
+        seen = record.read({SERVER: file})
+    for kind in kinds:
+        for what in KINDS[kind](seen, count):
+            raise Failed(f"{what}, which is not for this exercise")
+    return f"{len(seen.events)} calls, none of them for {' or '.join(kinds)}"
+
+
+def talk(server: Program) -> int:
+    """Have three clients there, and serve one after the other; return how many processes it has."""
+    most = 1
+    with clients(server, 3) as socks:
+        for size, sock in enumerate(socks, 100):
+            sock.sendall(b"^" + letters(size))
+            expect(sock, b"*" + owed(b"^" + letters(size)))
+            most = max(most, len(server.tree()))
+            sock.sendall(letters(size) + b"$")
+            expect(sock, owed(b"^" + letters(size)))
+            sock.shutdown(socket.SHUT_WR)  # so that one which serves in turn comes to the next
+            to_the_end(sock)
+    return most

@@ -1,0 +1,144 @@
+"""Running a learner's program, whatever it does: an end, and nothing left."""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from lab.harness import processes
+from lab.harness.deadline import OutOfTime, within
+from lab.harness.servers import Foreign, ServerError
+from lab.observe.run import INSIDE
+
+CONFINED = str(Path(__file__).with_name("confined.py"))
+
+START = 8.0
+"""Seconds in which a program has to listen."""
+
+END = 3
+"""Seconds in which it has to end when told to."""
+
+MOST = 500
+"""Processes that a program may have at once."""
+
+LOOK = 0.1 if sys.platform == "linux" else 0.5
+"""Seconds between two looks at how many there are."""
+
+CROWD = "it started process upon process, more than {:,}, and was stopped"
+
+
+class Program(Foreign):
+    """A learner's program: in a process group of its own, and not many processes in that."""
+
+    crowded = False
+
+    @classmethod
+    def of(
+        cls, program: Path, arguments: Sequence[str], patience: float, record: Path | None = None
+    ) -> Self:
+        """Start one; with `record`, it is observed, and its calls are written there."""
+        watched = [INSIDE, str(record)] if record else []
+        words = [sys.executable, CONFINED, sys.executable, *watched, str(program), "{port}"]
+        return cls([*words, *arguments], patience)
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK):
+            if more_than(MOST, self.pid):
+                self.crowded = True
+                self.send_signal(signal.SIGKILL)
+
+    @property
+    def name(self) -> str:
+        """Return what a learner calls it."""
+        return next(Path(word).name for word in reversed(self.command) if word.endswith(".py"))
+
+    def wait_until_ready(self) -> None:
+        """Wait until it listens, or say plainly what it does instead."""
+        start = time.monotonic()
+        try:
+            with within(START):
+                super().wait_until_ready()
+        except OutOfTime:
+            seconds = time.monotonic() - start
+            raise ServerError(
+                f"{self.name} does not serve: nobody listens on its port after {seconds:.0f} s, and"
+                f" it still runs; {self.last()}"
+            ) from None
+        except ServerError:
+            if self.crowded:
+                raise ServerError(f"{self.name}: {CROWD.format(MOST)}") from None
+            raise
+
+    def ended(self, wait: float = 0) -> str:
+        """Say how it ended."""
+        how = super().ended(wait)
+        return CROWD.format(MOST) if self.crowded else how
+
+    def stop(self) -> int:
+        """Have it end, and all that it has started, also what has left its group."""
+        self.stopped = True
+        others = self.tree()[1:]
+        self.terminate(END)
+        self.send_signal(signal.SIGKILL)
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(pid) != self.pid:
+                    os.kill(pid, signal.SIGKILL)
+        return self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._over.set()
+        self._watcher.join()
+
+
+def more_than(most: int, group: int) -> bool:
+    """Return whether a process group has more than `most` members; it looks no further."""
+    if sys.platform != "linux":
+        listed = ["ps", "-A", "-o", "pgid="]
+        done = subprocess.run(listed, capture_output=True, text=True, check=False)
+        return done.stdout.split().count(str(group)) > most
+    count = 0
+    for name in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208, one may be gone by now
+        with contextlib.suppress(ProcessLookupError):
+            count += os.getpgid(int(name)) == group
+        if count > most:
+            return True
+    return False
+
+
+def keep_orphans() -> None:
+    """Become the parent of whatever our programs leave behind (Linux, prctl(2)).
+
+    At the end of ours, that is killed.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        atexit.register(end_orphans)
+
+
+def end_orphans() -> None:
+    """Kill all that are left, and those that become ours because of that."""
+    while pids := processes.children(os.getpid()):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+PR_SET_CHILD_SUBREAPER = 36
