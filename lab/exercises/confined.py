@@ -28,6 +28,7 @@ def main() -> None:
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(which, (most, hard))
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    os.environ["PROGRAM_OF_AN_EXERCISE"] = str(os.getpid())  # by which they are found again
     os.execv(sys.argv[1], sys.argv[1:])
 
 

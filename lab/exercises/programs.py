@@ -32,6 +32,9 @@ MOST = 500
 LOOK = 0.1 if sys.platform == "linux" else 0.5
 """Seconds between two looks at how many there are."""
 
+MARK = "PROGRAM_OF_AN_EXERCISE"
+"""What confined.py puts into the environment: the number of the first process."""
+
 CROWD = "it started process upon process, more than {:,}, and was stopped"
 
 
@@ -91,14 +94,14 @@ class Program(Foreign):
     def stop(self) -> int:
         """Have it end, and all that it has started, also what has left its group."""
         self.stopped = True
-        others = self.tree()[1:]
         self.terminate(END)
         self.send_signal(signal.SIGKILL)
-        for pid in others:
-            with contextlib.suppress(ProcessLookupError):
-                if os.getpgid(pid) != self.pid:
+        status = self.process.wait()
+        while others := marked(self.pid):
+            for pid in others:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return self.process.wait()
+        return status
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -119,6 +122,19 @@ def more_than(most: int, group: int) -> bool:
         if count > most:
             return True
     return False
+
+
+def marked(leader: int) -> list[int]:
+    """Return all that are left of what a program has started, wherever they went (Linux).
+
+    They have what `confined` has put into their environment. Those that have ended have none.
+    """
+    found, mark = [], f"{MARK}={leader}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def keep_orphans() -> None:
