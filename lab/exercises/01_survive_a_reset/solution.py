@@ -17,7 +17,7 @@ print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
 while True:
     sock, address = listener.accept()  # sleeps until one is in the queue; `sock` is for it alone
     framing = Framing()
-    with contextlib.suppress(OSError), sock:  # whatever fails is the end of this client only
+    with contextlib.suppress(OSError), sock:  # what fails is the end of this client, and it closes
         sock.sendall(ACK)
         while data := sock.recv(65536):  # sleeps until something comes; nothing: it sends no more
             sock.sendall(framing.feed(data))

@@ -17,6 +17,6 @@ while True:
     sock, address = listener.accept()  # sleeps until one is in the queue; `sock` is for it alone
     framing = Framing()
     sock.sendall(ACK)
-    while data := sock.recv(65536):  # sleeps until something comes; nothing: it will send no more
+    while data := sock.recv(65536):  # sleeps until something comes; nothing: it sends no more
         sock.sendall(framing.feed(data))
     sock.close()
