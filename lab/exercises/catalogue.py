@@ -18,7 +18,8 @@ class Exercise:
 
     `checks` are names of checks, of `fails` the start fails each and no other. `never` are the
     kinds of what it may not use (see `observed`), `arguments` what the program is started with
-    beside its port, and `deadline` the seconds for the check of that name.
+    beside its port, and `deadline` the seconds for the check of that name. `gives_up` are checks
+    that the step's `minimal.py` holds, and a solution need not, because of what is asked of it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Exercise:
     hints: tuple[str, ...]
     never: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
     deadline: float = 5.0
 
     @property

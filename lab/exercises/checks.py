@@ -1,9 +1,27 @@
 """Checks that only exercises have, beside those of `lab check`."""
 
 import random
+import re
+import socket
+import time
+from itertools import pairwise
 
-from lab.check.suite import check
-from lab.harness.clients import Failed, expect, greeted, owed
+from lab.check.suite import check, fresh
+from lab.harness.clients import (
+    Failed,
+    MiB,
+    compare,
+    expect,
+    greeted,
+    greeted_clients,
+    letters,
+    must,
+    owed,
+    reset,
+    send_until_stuck,
+    serves,
+)
+from lab.harness.deadline import left
 from lab.harness.servers import Endpoint
 
 PARTS = 40
@@ -43,3 +61,140 @@ def drawn_stream(draw: random.Random) -> tuple[bytes, list[int]]:
         noise = draw.randbytes(draw.randrange(5)).replace(b"^", b"")
         stream += noise + b"^" + inside + b"$"
     return stream, sorted({*draw.sample(range(1, len(stream)), PIECES - 1), len(stream)})
+
+
+ALLOWED = 300_000
+"""Bytes that a client may send in the exercise of the tail."""
+
+
+@check("step1_sequential")
+def tail(server: Endpoint) -> str:
+    """One that has sent too much gets all that it is owed for the rest, then the end.
+
+    A socket that is closed with something unread resets the connection, and the kernel drops what
+    it had not yet sent. Shut down your sending side, read until the client has left, then close.
+    """
+    said = b"^" + letters(4 * ALLOWED)
+    due = b"*" + owed(said[:ALLOWED])
+    with server.unconnected() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)  # the rest is the server's
+        sock.settimeout(server.patience)
+        sock.connect((server.host, server.port))
+        came = bytearray()
+        try:
+            send_until_stuck(sock, said)
+            while data := sock.recv(8 * 1024):
+                came += data
+                time.sleep(0.002)  # so that it has long closed when the last is read
+        except TimeoutError:
+            raise Failed(f"{len(came):,} of {len(due):,} bytes came, and no end") from None
+        except ConnectionError as error:
+            how = f"{len(came):,} of {len(due):,} bytes came, and then: {error.strerror}"
+            raise Failed(how) from None
+        compare(bytes(came), due)
+    serves(server)
+    return f"{len(due):,} bytes to one that sent {len(said):,}, and then the end"
+
+
+ROUNDS, TOGETHER = 10, 20
+"""How often so many clients come at once."""
+
+
+@check("step2_thread_per_client")
+def apart(server: Endpoint) -> str:
+    """Clients that come at the same moment are not taken for each other.
+
+    What belongs to one client was found by another. Between looking at something that threads
+    share and changing it, each call that waits lets another thread look at it too.
+    """
+    draw = random.Random()
+    for _ in range(ROUNDS):
+        said = draw.randbytes(20).replace(b"$", b"").replace(b"^", b"")
+        with greeted_clients(server, TOGETHER) as socks:
+            opened = [(sock, (b"-", b"^")[i % 2]) for i, sock in enumerate(socks)]
+            for sock, first in opened:
+                sock.sendall(first)
+            for gone in draw.sample(opened, 3):
+                opened.remove(gone)
+                gone[0].close()
+            for sock, first in opened:
+                sock.sendall(said + b"$^.$")
+                expect(sock, owed(first + said + b"$^.$"), first + said)
+    return f"{ROUNDS} times {TOGETHER} clients at once, of whom some left"
+
+
+@check("step2_thread_per_client")
+def adds_up(server: Endpoint) -> str:
+    """Who leaves is told of in the log, with how many bytes were answered so far.
+
+    The last line of it is to have the sum of all, however many were there at once: keep the
+    counter, and the lock around it.
+    """
+    before = counted(server)
+    with greeted_clients(server, TOGETHER) as socks:
+        for size, sock in enumerate(socks, 50):
+            sock.sendall(b"^" + letters(size) + b"$")
+        for size, sock in enumerate(socks, 50):
+            expect(sock, owed(b"^" + letters(size)))
+    due = before + sum(range(50, 50 + TOGETHER))
+    ends = time.monotonic() + left(server.patience)
+    while (found := counted(server)) != due and time.monotonic() < ends:
+        time.sleep(0.01)
+    return must(found == due, f"the log says {found:,} bytes so far, {due:,} were answered")
+
+
+def counted(server: Endpoint) -> int:
+    """Return what the log said last of bytes that were answered; 0 if it has said nothing."""
+    found = re.findall(r"(\d+) bytes so far$", server.log(), re.MULTILINE)
+    return int(found[-1]) if found else 0
+
+
+FEW, PASSING = 32, 200
+"""Descriptors that a program may have where clients pass through, and how many of those."""
+
+
+@check("step2_thread_per_client", alone=True)
+def passing(server: Endpoint) -> str:
+    """Of clients that come and go, in order or with a reset, no socket stays open.
+
+    Whatever way a conversation ends, its socket has to be closed, and forgotten wherever you
+    have noted it: what is in a `finally` is done for all of them.
+    """
+    with fresh(server, limit=FEW) as own:
+        for i in range(PASSING):
+            sock = own.connect()
+            if i % 2:
+                sock.sendall(b"^ab")
+                expect(sock, b"*bc", b"^ab")
+            else:  # so much that it is still answered when this leaves
+                send_until_stuck(sock, b"^" + letters(MiB), 0.001)
+            if i % 4 == 1:
+                sock.close()
+            else:
+                reset(sock)
+        serves(own)
+    return f"{PASSING} clients, to a program that may have {FEW} descriptors"
+
+
+@check("step2_thread_per_client")
+def numbers(server: Endpoint) -> str:
+    """Of each client that has left a line says so, with a number that nobody else had.
+
+    Two that came at the same moment had the same one. Look at the counter and change it in one
+    go: hold a lock meanwhile, and nothing that waits.
+    """
+    for _ in range(ROUNDS):
+        with greeted_clients(server, TOGETHER) as socks:
+            for sock in socks:
+                sock.close()
+    ends = time.monotonic() + left(server.patience)
+    told: list[int] = []
+    while len(told) < ROUNDS * TOGETHER and time.monotonic() < ends:
+        time.sleep(0.01)
+        told = sorted(map(int, re.findall(r"^client (\d+) has left$", server.log(), re.MULTILINE)))
+    twice = next((one for one, other in pairwise(told) if one == other), 0)
+    must(not twice, f"two clients were number {twice}")
+    must(
+        told == [*range(1, len(told) + 1)], f"of {len(told)} clients the last is number {told[-1:]}"
+    )
+    return must(len(told) >= ROUNDS * TOGETHER, f"{len(told)} clients have left, says the log")

@@ -1,0 +1,38 @@
+"""Wrong: it looks at what `recv` raises, and at `sendall` it does not."""
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+present: set[socket.socket] = set()
+
+
+def converse(sock: socket.socket) -> None:
+    framing = Framing()
+    present.add(sock)
+    sock.sendall(ACK)
+    while True:
+        try:
+            data = sock.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            break
+        sock.sendall(framing.feed(data))
+    present.remove(sock)
+    sock.close()
+
+
+while True:
+    sock, address = listener.accept()
+    threading.Thread(target=converse, args=[sock], daemon=True).start()
