@@ -1,5 +1,6 @@
 """Checks that only exercises have, beside those of `lab check`."""
 
+import math
 import random
 import re
 import socket
@@ -198,3 +199,49 @@ def numbers(server: Endpoint) -> str:
         told == [*range(1, len(told) + 1)], f"of {len(told)} clients the last is number {told[-1:]}"
     )
     return must(len(told) >= ROUNDS * TOGETHER, f"{len(told)} clients have left, says the log")
+
+
+@check("step3_blocking")
+def talks_on(server: Endpoint, seconds: float = 1.0) -> str:
+    """One that says a byte now and then is not sent away, however long its conversation lasts.
+
+    The time limit is for each pause, and begins anew with all that comes.
+    """
+    pauses = 6
+    with greeted(server) as sock:
+        sock.sendall(b"^")
+        for byte in letters(pauses):
+            time.sleep(left(seconds / 3))
+            sock.sendall(bytes([byte]))
+            expect(sock, bytes([byte + 1]), bytes([byte]))
+    return f"{pauses} pauses of {seconds / 3:.2f} s"
+
+
+@check("step3_blocking")
+def nobody_comes(server: Endpoint, seconds: float = 1.0) -> str:
+    """While nobody is there it waits, and whoever comes then is served.
+
+    The listening socket has no time limit of its own; nobody is late who has not come.
+    """
+    time.sleep(left(1.5 * seconds))
+    serves(server)
+    return f"served after {1.5 * seconds:.1f} s in which nobody was there"
+
+
+@check("step3_blocking", alone=True)
+def last_words(server: Endpoint) -> str:
+    """Told to end, it says how many clients it has served, while one is still there.
+
+    See that this is also said where the program sleeps in a call when the signal comes.
+    """
+    count = random.randrange(2, 7)
+    with server.another() as own:
+        for _ in range(count - 1):
+            serves(own)
+        with greeted(own) as sock:
+            sock.sendall(b"^a")
+            expect(sock, b"b", b"^a")
+            status = own.terminate(math.ceil(own.patience))
+            must(status == 0, f"status {status}" if status is not None else "it does not end")
+        said = own.log().splitlines()[-1:]
+    return must(said == [f"{count} clients were served"], f"its last line is {''.join(said)!r}")

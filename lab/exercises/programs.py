@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab.harness import processes
-from lab.harness.deadline import OutOfTime, within
+from lab.harness.deadline import OutOfTime, left, within
 from lab.harness.servers import Foreign, ServerError
 from lab.observe.run import INSIDE
 
@@ -23,8 +23,8 @@ CONFINED = str(Path(__file__).with_name("confined.py"))
 START = 8.0
 """Seconds in which a program has to listen."""
 
-END = 3
-"""Seconds in which it has to end when told to."""
+END, RECORDED = 1, 3
+"""Seconds in which it has to end when told to, and where its record is wanted."""
 
 MOST = 500
 """Processes that a program may have at once."""
@@ -41,7 +41,7 @@ CROWD = "it started process upon process, more than {:,}, and was stopped"
 class Program(Foreign):
     """A learner's program: in a process group of its own, and not many processes in that."""
 
-    crowded = False
+    crowded, end = False, END
 
     @classmethod
     def of(
@@ -50,7 +50,9 @@ class Program(Foreign):
         """Start one; with `record`, it is observed, and its calls are written there."""
         watched = [INSIDE, str(record)] if record else []
         words = [sys.executable, CONFINED, sys.executable, *watched, str(program), "{port}"]
-        return cls([*words, *arguments], patience)
+        own = cls([*words, *arguments], patience)
+        own.end = RECORDED if record else END
+        return own
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
@@ -76,6 +78,7 @@ class Program(Foreign):
             with within(START):
                 super().wait_until_ready()
         except OutOfTime:
+            left()  # of what is left for all, which may be less
             seconds = time.monotonic() - start
             raise ServerError(
                 f"{self.name} does not serve: nobody listens on its port after {seconds:.0f} s, and"
@@ -94,7 +97,7 @@ class Program(Foreign):
     def stop(self) -> int:
         """Have it end, and all that it has started, also what has left its group."""
         self.stopped = True
-        self.terminate(END)
+        self.terminate(self.end)
         self.send_signal(signal.SIGKILL)
         status = self.process.wait()
         while others := marked(self.pid):

@@ -1,0 +1,35 @@
+"""Wrong: the round looks as before, but a thread for each client does the work."""
+
+import contextlib
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+
+def converse(sock: socket.socket) -> None:
+    framing = Framing()
+    with contextlib.suppress(OSError), sock:
+        sock.sendall(ACK)
+        while data := sock.recv(65536):
+            sock.sendall(framing.feed(data))
+
+
+listener.setblocking(False)
+while True:
+    time.sleep(0.0002)
+    for ready in [listener]:
+        with contextlib.suppress(BlockingIOError):
+            sock, address = ready.accept()
+            sock.setblocking(True)
+            threading.Thread(target=converse, args=[sock], daemon=True).start()
