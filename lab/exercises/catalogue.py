@@ -43,6 +43,11 @@ class Exercise:
         """Return the program that a learner changes."""
         return LEARNER / self.name / PROGRAM
 
+    @property
+    def shown(self) -> str:
+        """Return its name, from the folder of this repository."""
+        return f"exercises/{self.name}/{PROGRAM}"
+
     def file(self, name: str) -> Path:
         """Return a file of ours: `start.py`, `solution.py`."""
         return HERE / self.name / name

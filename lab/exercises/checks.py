@@ -1,5 +1,6 @@
 """Checks that only exercises have, beside those of `lab check`."""
 
+import contextlib
 import math
 import random
 import re
@@ -163,16 +164,14 @@ def passing(server: Endpoint) -> str:
     """
     with fresh(server, limit=FEW) as own:
         for i in range(PASSING):
-            sock = own.connect()
-            if i % 2:
-                sock.sendall(b"^ab")
-                expect(sock, b"*bc", b"^ab")
-            else:  # so much that it is still answered when this leaves
-                send_until_stuck(sock, b"^" + letters(MiB), 0.001)
-            if i % 4 == 1:
-                sock.close()
-            else:
-                reset(sock)
+            with contextlib.closing(own.connect()) as sock:
+                if i % 2:
+                    sock.sendall(b"^ab")
+                    expect(sock, b"*bc", b"^ab")
+                else:  # so much that it is still answered when this leaves
+                    send_until_stuck(sock, b"^" + letters(MiB), 0.001)
+                if i % 4 != 1:
+                    reset(sock)
         serves(own)
     return f"{PASSING} clients, to a program that may have {FEW} descriptors"
 

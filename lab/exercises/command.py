@@ -62,9 +62,10 @@ def stand() -> int:
     if follows is None:
         print("\nAll of them hold.")
         return 0
-    page = (follows.program.parent / "README.md").relative_to(ROOT)
-    print(f"\nNext is {follows.number}, {follows.title}. Read {page}, change program.py beside it,")
-    print(f"and then:  python -m lab exercise {follows.number}")
+    print(
+        f"\nNext is {follows.number}, {follows.title}. Read the README.md beside {follows.shown},"
+    )
+    print(f"change that, and then:  python -m lab exercise {follows.number}")
     return 0
 
 
@@ -133,9 +134,8 @@ def hint(exercise: Exercise, asked: dict[str, Any], _: bool) -> int:
 
 def show(exercise: Exercise, *_: Any) -> int:
     """Open it in `lab live`, until that is closed."""
-    program = exercise.program.relative_to(ROOT).as_posix()
-    command = shlex.join([sys.executable, program, "{port}", *exercise.arguments])
-    words = [sys.executable, "-m", "lab", "live", "--cmd", command.replace("'{port}'", "{port}")]
+    command = shlex.join([sys.executable, exercise.shown, "{port}", *exercise.arguments])
+    words = [sys.executable, "-m", "lab", "live", "--cmd", command]
     return subprocess.call(words, cwd=ROOT)
 
 
@@ -151,7 +151,7 @@ def solution(exercise: Exercise, _: dict[str, Any], again: bool) -> int:
 def reset(exercise: Exercise, *_: Any) -> int:
     """Bring back what it was at the start."""
     shutil.copyfile(exercise.file("start.py"), exercise.program)
-    print(f"{exercise.program.relative_to(ROOT)} is as it was at the start")
+    print(f"{exercise.shown} is as it was at the start")
     return 0
 
 

@@ -3,8 +3,11 @@
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -31,6 +34,9 @@ MOST = 500
 
 LOOK = 0.1 if sys.platform == "linux" else 0.5
 """Seconds between two looks at how many there are."""
+
+PR_SET_CHILD_SUBREAPER = 36
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 MARK = "PROGRAM_OF_AN_EXERCISE"
 """What confined.py puts into the environment: the number of the first process."""
@@ -160,4 +166,12 @@ def end_orphans() -> None:
                 os.waitpid(pid, 0)
 
 
-PR_SET_CHILD_SUBREAPER = 36
+def raise_loopback() -> None:
+    """Bring `lo` up, as it is not in a network that is new (Linux, netdevice(7))."""
+    if sys.platform != "linux":
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        found = fcntl.ioctl(sock, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+        flags = struct.unpack("16sh14x", found)[1]
+        if not flags & IFF_UP:
+            fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))

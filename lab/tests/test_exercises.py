@@ -1,0 +1,508 @@
+"""The exercises: each start fails what it is to fail, each solution holds, no wrong one does."""
+
+import ast
+import builtins
+import json
+import keyword
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lab.check import limits
+from lab.check.rungs import CHECKS, MATRIX
+from lab.check.suite import FAILED, Verdict
+from lab.check.suite import verdicts as suite_verdicts
+from lab.exercises import catalogue, command, grade, observed, programs, runs
+from lab.exercises.catalogue import EXERCISES, HERE, LEARNER, Exercise
+from lab.exercises.programs import Program
+from lab.harness.servers import ROOT, ServerError
+from lab.tests.commands import FULL, lab
+
+TIMES = 20 if FULL else 3
+"""How often a wrong one has to be rejected, every time."""
+
+QUICK = 0.5
+"""Seconds for an answer of what is wrong: it would not come later."""
+
+each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda one: str(one.name))
+
+WRONG = [(exercise, path.stem) for exercise in EXERCISES.values() for path in exercise.wrong]
+
+ONE = EXERCISES["01"]
+
+
+def failed(found: list[Verdict]) -> dict[str, str]:
+    """Return what failed, and what was seen."""
+    return {one.check.name: one.seen for one in found if one.outcome == FAILED}
+
+
+def here(exercise: Exercise) -> None:
+    """Skip what this system cannot run."""
+    if "epoll" in exercise.file("start.py").read_text() and not hasattr(select, "epoll"):
+        pytest.skip("no epoll here")
+
+
+@pytest.mark.aside
+@pytest.mark.timeout(300)
+@each
+def test_the_start_fails_what_it_names(exercise: Exercise) -> None:
+    here(exercise)
+    found = runs.verdicts(exercise, exercise.file("start.py"))
+    assert failed(found).keys() == set(exercise.fails), failed(found)
+
+
+@pytest.mark.aside
+@pytest.mark.timeout(300)
+@each
+def test_the_solution_holds(exercise: Exercise) -> None:
+    here(exercise)
+    solution = exercise.file("solution.py")
+    found = runs.verdicts(exercise, solution)
+    assert failed(found) == {}
+    assert runs.holds(exercise, solution, found)
+
+
+@pytest.mark.aside
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("exercise", "name"), WRONG, ids=lambda one: getattr(one, "number", one))
+def test_a_wrong_one_is_rejected(exercise: Exercise, name: str) -> None:
+    here(exercise)
+    program = exercise.file(f"{name}.py")
+    for _ in range(TIMES):
+        found = runs.verdicts(exercise, program, patience=QUICK, only_first=True)
+        assert failed(found), [one.seen for one in found]
+
+
+@pytest.mark.full
+@pytest.mark.aside
+@pytest.mark.timeout(900)
+@each
+def test_the_solution_holds_the_contract(exercise: Exercise) -> None:
+    """All that the idea of its step holds, unless the exercise asks for something else."""
+    here(exercise)
+    may = {*limits.declared(exercise.step, "minimal.py"), *exercise.gives_up}
+    chosen = [one for one in MATRIX if one.name not in may]
+    start = partial(Program.of, exercise.file("solution.py"), exercise.arguments, 5)
+    assert failed([*suite_verdicts(chosen, start)]) == {}
+
+
+@pytest.mark.full
+@pytest.mark.in_turn
+@pytest.mark.timeout(900)
+@each
+def test_the_solution_holds_on_a_busy_machine(exercise: Exercise) -> None:
+    here(exercise)
+    loop = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(loop) for _ in range(2)]
+    try:
+        for _ in range(TIMES):
+            assert failed(runs.verdicts(exercise, exercise.file("solution.py"))) == {}
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+@each
+def test_what_an_exercise_is_made_of(exercise: Exercise) -> None:
+    start = exercise.file("start.py").read_text()
+    assert exercise.program.read_text() == start
+    assert len(start.splitlines()) <= 65
+    assert "lab" not in re.findall(r"^(?:from|import) (\w+)", start, re.MULTILINE)
+    assert (ROOT / exercise.step / "minimal.py").is_file()
+    assert {*exercise.checks, "ack", "drawn"} <= runs.KNOWN.keys()
+    assert {*exercise.gives_up} <= CHECKS.keys()
+    assert {*exercise.fails} <= {"ack", "drawn", "never", *exercise.checks}
+    assert exercise.fails
+    assert {*exercise.never} <= observed.KINDS.keys()
+    assert len(exercise.hints) == 3
+    assert len(exercise.wrong) >= 3
+    for path in exercise.wrong:
+        assert (ast.get_docstring(ast.parse(path.read_text())) or "").startswith("Wrong: ")
+    page = (exercise.program.parent / "README.md").read_text()
+    assert page.rstrip().endswith(f"`python -m lab exercise {exercise.number}`")
+    assert exercise.shown in page
+    assert len(re.sub(r"```.*?```", "", page, flags=re.DOTALL).split()) <= 200
+    assert {path.name for path in exercise.program.parent.iterdir()} - {"__pycache__"} == {
+        "README.md",
+        "program.py",
+    }
+
+
+def test_there_is_a_folder_for_each() -> None:
+    assert [*EXERCISES] == [f"{number:02}" for number in range(1, len(EXERCISES) + 1)]
+    folders = {path.name for path in LEARNER.iterdir() if path.is_dir()}
+    assert folders == {one.name for one in EXERCISES.values()}
+    assert folders == {path.name for path in HERE.glob("[0-9]*")}
+
+
+@each
+def test_hints_name_nothing_that_does_not_exist(exercise: Exercise) -> None:
+    text = exercise.file("start.py").read_text() + exercise.file("solution.py").read_text()
+    known = set(re.findall(r"\w+", text)) | {*dir(builtins), *keyword.kwlist}
+    for module in (socket, select, threading, signal, time, os, socket.socket, threading.Thread):
+        known.update(dir(module))
+    for name in re.findall(r"`([^`]+)`", " ".join(exercise.hints)):
+        if re.match(r"[\w/]+\.(py|md)$", name):
+            assert (ROOT / name).is_file() or name == "program.py", name
+        elif not re.search(r"[$^]|^/proc|^lsof", name):  # bytes of the protocol, or a command
+            strange = set(re.findall(r"[A-Za-z_]\w+", name)) - known
+            assert not strange, name
+
+
+def test_a_hint_that_names_nothing_is_seen() -> None:
+    wrong = replace(ONE, hints=("Look at `sock.sendeverything`.",))
+    with pytest.raises(AssertionError, match="sendeverything"):
+        test_hints_name_nothing_that_does_not_exist(wrong)
+
+
+# What a learner's program may do
+
+
+def nasty(folder: Path, text: str) -> Path:
+    """Write a program; return its file."""
+    file = folder / "program.py"
+    file.write_text(text)
+    return file
+
+
+def said_of(program: Path) -> str:
+    """Run it against the first exercise; return why it could not be."""
+    with pytest.raises(ServerError) as caught:
+        runs.verdicts(ONE, program)
+    return str(caught.value)
+
+
+@pytest.mark.aside
+def test_a_loop_without_an_end_is_said(tmp_path: Path) -> None:
+    said = said_of(nasty(tmp_path, "while True:\n    pass\n"))
+    assert re.match(r"program.py does not serve: nobody listens on its port after \d+ s", said)
+
+
+@pytest.mark.aside
+def test_what_is_not_python_is_said(tmp_path: Path) -> None:
+    said = said_of(nasty(tmp_path, "import os\ndef f(:\n"))
+    assert said.startswith("program.py is not Python yet: line 2: ")
+
+
+@pytest.mark.aside
+def test_what_ends_is_said(tmp_path: Path) -> None:
+    said = said_of(nasty(tmp_path, "print(1 / 0)\n"))
+    assert said.startswith("program.py: it ended with status 1; its last words:")
+    assert "ZeroDivisionError" in said
+
+
+FORKS = """
+import os, time
+for i in range(200):
+    if not os.fork():
+        time.sleep(60)
+        os._exit(0)
+time.sleep(60)
+"""
+
+
+def test_processes_upon_processes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST", 50)
+    said = said_of(nasty(tmp_path, FORKS))
+    assert said == "program.py: it started process upon process, more than 50, and was stopped"
+    assert of_program(tmp_path / "program.py") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only its group is ended")
+def test_who_left_its_group_is_ended_too(tmp_path: Path) -> None:
+    """A process of its own session, whose parent has ended, is found by its environment."""
+    leaves = "if not os.fork():\n    os.setsid()\n    os.fork() and os._exit(0)\n"
+    text = ONE.file("solution.py").read_text()
+    text = text.replace("import sys", "import os, sys, time")
+    text = text.replace("while True", f"{leaves}    time.sleep(600)\nwhile True", 1)
+    assert failed(runs.verdicts(ONE, nasty(tmp_path, text))) == {}
+    assert of_program(tmp_path / "program.py") == []
+
+
+def of_program(program: Path) -> list[str]:
+    """Return the command lines of all processes that run it."""
+    done = subprocess.run(["ps", "-Ao", "args="], capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if str(program) in line]
+
+
+USES = {
+    "threads": "step2_thread_per_client/minimal.py",
+    "select": "step5_select/minimal.py",
+    "sleep": "step4_nonblocking_polling/minimal.py",
+}
+
+
+@pytest.mark.aside
+@pytest.mark.parametrize("kind", observed.KINDS)
+def test_what_it_may_not_use_is_found(kind: str, tmp_path: Path) -> None:
+    if kind == "processes":
+        forks = (
+            "    framing = Framing()\n    if os.fork():\n        sock.close()\n        continue\n"
+        )
+        text = ONE.file("start.py").read_text()
+        text = text.replace("    framing = Framing()\n", forks).replace(
+            "import s", "import os, s", 1
+        )
+    else:
+        text = (ROOT / USES[kind]).read_text()
+    strict = replace(ONE, checks=(), never=(kind,))
+    found = runs.verdicts(strict, nasty(tmp_path, text))
+    assert failed(found).keys() == {"never"}
+    other = replace(ONE, checks=(), never=tuple({*observed.KINDS} - {kind}))
+    if kind != "select":
+        assert failed(runs.verdicts(other, tmp_path / "program.py")) == {}
+
+
+@pytest.mark.aside
+def test_a_thread_started_below_threading_is_found(tmp_path: Path) -> None:
+    text = (ROOT / USES["threads"]).read_text()
+    text = text.replace("import threading", "import _thread")
+    text = re.sub(r"threading.Thread.*", "_thread.start_new_thread(converse, (sock,))", text)
+    strict = replace(ONE, checks=(), never=("threads",))
+    assert failed(runs.verdicts(strict, nasty(tmp_path, text))).keys() == {"never"}
+
+
+# The command
+
+
+@pytest.fixture
+def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a folder of exercises of our own, and keep what is asked there."""
+    folder = tmp_path / "exercises"
+    shutil.copytree(LEARNER, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    monkeypatch.setattr(catalogue, "LEARNER", folder)
+    monkeypatch.setattr(command, "ASKED", folder / ".asked.json")
+    monkeypatch.setattr(programs, "keep_orphans", bool)
+    return folder
+
+
+def ask(*words: str) -> int:
+    """Run the command here; return its status."""
+    from lab.__main__ import parser
+
+    args = parser().parse_args(["exercise", *words])
+    return int(args.run(args))
+
+
+def test_where_one_stands(learner: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copyfile(ONE.file("solution.py"), ONE.program)
+    shutil.copyfile(EXERCISES["02"].wrong[0], EXERCISES["02"].program)
+    assert ask() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"01 .* holds", lines[0])
+    assert re.fullmatch(r"02 .* fails drawn", lines[1])
+    assert all(line.endswith(" not begun") for line in lines[2 : len(EXERCISES)])
+    assert "Next is 02" in lines[-2]
+
+
+def test_one_of_them(learner: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("1") == 1
+    said = capsys.readouterr().out
+    assert "\nresets            FAILED    it ended with status 1" in said
+    assert "2 failed" in said
+    shutil.copyfile(ONE.file("solution.py"), ONE.program)
+    assert ask("01") == 0
+    assert "It holds" in capsys.readouterr().out
+
+
+def test_hints_come_one_after_the_other(learner: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3, 3):
+        assert ask("1", "--hint") == 0
+        assert capsys.readouterr().out == f"{number} of 3: {ONE.hints[number - 1]}\n"
+    ask("2", "--hint")
+    assert capsys.readouterr().out.startswith("1 of 3")
+
+
+def test_a_solution_is_for_who_holds_or_asks_twice(
+    learner: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solution = ONE.file("solution.py").read_text()
+    assert ask("1", "--solution") == 1
+    assert ask("2", "--hint") == 0
+    assert ask("1", "--solution") == 1  # not in a row
+    assert solution not in capsys.readouterr().out
+    assert ask("1", "--solution") == 0
+    assert capsys.readouterr().out == solution
+    assert ask("1", "--reset") == 0
+    shutil.copyfile(ONE.file("solution.py"), ONE.program)
+    capsys.readouterr()
+    assert ask("1", "--solution") == 0
+    assert capsys.readouterr().out == solution
+
+
+def test_reset_brings_back_the_start(learner: Path) -> None:
+    ONE.program.write_text("")
+    assert ask("1", "--reset") == 0
+    assert ONE.unchanged(ONE.program)
+
+
+def test_watch_runs_it_at_each_save(
+    learner: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def saved_meanwhile(seconds: float) -> None:
+        if ONE.unchanged(ONE.program):
+            shutil.copyfile(ONE.file("solution.py"), ONE.program)
+        else:
+            raise KeyboardInterrupt
+
+    class Clock:
+        sleep = staticmethod(saved_meanwhile)
+
+    monkeypatch.setattr(command, "time", Clock)
+    assert ask("1", "--watch") == 0
+    said = capsys.readouterr().out
+    assert said.index("2 failed") < said.index("It holds")
+    assert said.count("Ctrl-C ends this") == 2
+
+
+def test_what_makes_no_sense_is_said() -> None:
+    for words in (["99"], ["--hint"], ["1", "--hint", "--reset"]):
+        done = lab("exercise", *words)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+
+
+# Grades
+
+
+def submission(folder: Path, **programs_of: str) -> Path:
+    """Write a submission: the text of a program by the number of its exercise."""
+    for number, text in programs_of.items():
+        file = folder / EXERCISES[number.removeprefix("n")].name / "program.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    return folder
+
+
+REACHES = """
+import socket
+for host in ("192.0.2.1", "8.8.8.8"):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((host, 53))  # without a route this fails; nothing is sent
+"""
+
+
+def test_grades_in_all_their_forms(tmp_path: Path) -> None:
+    good = ONE.file("solution.py").read_text()
+    one = submission(tmp_path / "anna", n01=good, n02=EXERCISES["02"].file("start.py").read_text())
+    two = submission(tmp_path / "ben", n01="def f(:\n", n02=EXERCISES["02"].wrong[0].read_text())
+    (tmp_path / "cleo").mkdir()
+    files = {kind: tmp_path / kind for kind in ("json", "junit")}
+    written = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
+    only = ["--exercise", "1", "--exercise", "2"]
+    done = lab("grade", *only, *written, str(one), str(two), str(tmp_path / "cleo"))
+    assert done.returncode == 0, done.stderr
+    rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert rows[0] == "anna 1/2 01 holds 02 as at the start"
+    assert rows[1].startswith("ben 0/2 01 program.py is not Python yet: line 1")
+    assert re.search(r" 02 drawn(,\w+)*$", rows[1])
+    assert rows[2] == "cleo 0/2"
+    kept = json.loads(files["json"].read_text())["submissions"]
+    assert [(each["name"], each["score"], each["most"]) for each in kept] == [
+        ("anna", 1, 2),
+        ("ben", 0, 2),
+        ("cleo", 0, 2),
+    ]
+    suites = ET.parse(files["junit"]).getroot().findall("testsuite")
+    assert len(suites) == 6
+    assert suites[0].get("failures") == suites[0].get("errors") == "0"
+    assert suites[2].get("errors") == "1"
+
+
+GRADESCOPE = {
+    "score": float,
+    "execution_time": int,
+    "output": str,
+    "output_format": str,
+    "test_output_format": str,
+    "test_name_format": str,
+    "visibility": str,
+    "stdout_visibility": str,
+    "extra_data": dict,
+    "tests": list,
+    "leaderboard": list,
+}
+TEST = {
+    "score": float,
+    "max_score": float,
+    "status": str,
+    "name": str,
+    "name_format": str,
+    "number": str,
+    "output": str,
+    "output_format": str,
+    "tags": list,
+    "visibility": str,
+    "extra_data": dict,
+}
+"""What Gradescope's specification has in results.json, and of what type."""
+
+
+def test_gradescope_gets_what_it_specifies(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copyfile(ONE.wrong[0], own / "program.py")
+    file = tmp_path / "results.json"
+    done = lab("grade", "--exercise", "1", "--gradescope", str(file), str(own))
+    assert done.returncode == 0, done.stderr
+    results = json.loads(file.read_text())
+    assert results["score"] == 0
+    for known, found in ((GRADESCOPE, results), (TEST, results["tests"][0])):
+        assert found.keys() <= known.keys()
+        for key, value in found.items():
+            assert isinstance(value, known[key]), key
+    (test,) = results["tests"]
+    assert test["status"] == "failed"
+    assert "resets            FAILED" in test["output"]
+
+
+@pytest.mark.parametrize("way", [one for one in grade.WAYS if grade.permitted(one)], ids=len)
+def test_a_submission_stays_where_it_is(
+    way: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches no network but loopback, where that can be, and nothing of it is left."""
+    monkeypatch.setattr(programs, "end_orphans", bool)  # which would end what other tests run
+    leaves = "if not os.fork():\n    os.setsid()\n    os.fork() and os._exit(0)\n"
+    again = f"    os.execve(sys.executable, [sys.executable, '-c', {LEFT!r}], {{}})\n"
+    text = ONE.file("solution.py").read_text().replace("import sys", "import os, sys, time")
+    text = text.replace("while True", f"{leaves}{again}while True", 1)
+    found = grade.grade(submission(tmp_path / "anna", n01=text), ONE, way, False)
+    assert found.holds, found.text()
+    assert of_program(Path(LEFT)) == []
+    if way:
+        found = grade.grade(submission(tmp_path / "ben", n01=REACHES), ONE, way, False)
+        assert "Network is unreachable" in found.error
+
+
+LEFT = "import time; time.sleep(613)"
+"""What is left by a submission that hides: a session, a parent, an environment of its own."""
+
+
+def test_a_submission_that_hangs_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "end_orphans", bool)
+    monkeypatch.setattr(grade, "HANGS", 1)
+    way = next(way for way in grade.WAYS if grade.permitted(way))
+    hangs = submission(tmp_path / "anna", n01="while True: pass\n")
+    assert grade.grade(hangs, ONE, way, False).error == "hangs: stopped after 1 s"
+
+
+def test_the_setup_is_a_script() -> None:
+    done = lab("grade", "--setup")
+    assert done.stdout == grade.SETUP.read_text()
+    subprocess.run(["bash", "-n", str(grade.SETUP)], check=True)
