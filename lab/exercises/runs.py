@@ -27,14 +27,13 @@ KNOWN = CHECKS | {one.name: one for one in vars(checks).values() if isinstance(o
 
 def chosen(exercise: Exercise, program: Path) -> list[Check]:
     """Return the checks of an exercise, in the order in which they are run."""
-    found = [KNOWN[name] for name in ("ack", "drawn", *exercise.checks)]
     run: Any = KNOWN["deadline"].run
     timed = replace(KNOWN["deadline"], run=partial(run, seconds=exercise.deadline))
-    found = [timed if one.name == "deadline" else one for one in found]
+    known, first = KNOWN | {"deadline": timed}, [KNOWN["ack"], KNOWN["drawn"]]
     if exercise.never:
         read = f"{exercise.step}/README.md"
-        found.append(observed.never(program, exercise.arguments, exercise.never, read))
-    return found
+        first.append(observed.never(program, exercise.arguments, exercise.never, read))
+    return first + [known[name] for name in exercise.checks]
 
 
 def verdicts(

@@ -20,6 +20,8 @@ from lab.bench import report
 from lab.broken import parts
 from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
+from lab.exercises import shown
+from lab.exercises.catalogue import EXERCISES
 from lab.harness.servers import ROOT, STEPS
 from lab.live import page as live
 from lab.live import replay
@@ -92,6 +94,8 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "claims": claims,
     "code": excerpts.code,
     "edge": excerpts.edge,
+    "exercises": shown.table,
+    "exercise": shown.folded,
 }
 
 
@@ -126,6 +130,7 @@ def unshown() -> Iterator[str]:
     kept = json.loads((CLAIMS / "results.json").read_text())["claims"]
     yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
     yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
+    yield from (f"exercise {name}" for name in EXERCISES if ("exercise", name) not in blocks)
     for file in sorted((*ROOT.glob("docs/*/*.svg"), *REPLAYS.glob("*"))):
         if f"{file.parent.name}/{file.name}" not in text and ".ko" not in file.suffixes:
             yield f"picture {file.relative_to(ROOT)}"
