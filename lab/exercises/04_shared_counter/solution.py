@@ -31,7 +31,7 @@ def converse(sock: socket.socket) -> None:
         while data := sock.recv(65536):
             sock.sendall(framings[number].feed(data))
     framings.pop(number, None)
-    print(f"client {number} has left", flush=True)
+    sys.stderr.write(f"client {number} has left\n")
 
 
 while True:
