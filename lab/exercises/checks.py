@@ -9,10 +9,12 @@ import time
 from itertools import pairwise
 
 from lab.check.suite import check, fresh
+from lab.check.talk import reads_late
 from lab.harness.clients import (
     Failed,
     MiB,
     compare,
+    exchange,
     expect,
     greeted,
     greeted_clients,
@@ -24,7 +26,7 @@ from lab.harness.clients import (
     serves,
 )
 from lab.harness.deadline import left
-from lab.harness.servers import Endpoint
+from lab.harness.servers import Endpoint, leave
 
 PARTS = 40
 """Frames, and what is between them, in what is drawn."""
@@ -243,3 +245,39 @@ def last_words(server: Endpoint) -> str:
             must(status == 0, f"status {status}" if status is not None else "it does not end")
         said = own.log().splitlines()[-1:]
     return must(said == [f"{count} clients were served"], f"its last line is {''.join(said)!r}")
+
+
+@check("step2_thread_per_client")
+def beside_unread(server: Endpoint) -> str:
+    """A client that never reads its answers holds nobody else up, not now and not later.
+
+    Somebody waits in `send` for room, and others wait for that: for a lock it holds, or for their
+    turn. Send what there is room for, or hold nothing while you wait.
+    """
+    with greeted(server) as sock:
+        taken = send_until_stuck(sock, b"^" + letters(32 * MiB), 0.3)  # on a busy machine too
+        for _ in range(3):
+            time.sleep(0.1)
+            serves(server)
+        leave([sock], server.patience)
+    return f"3 were served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
+
+
+TAKEN = 12
+"""MiB for one that reads late; what the kernel keeps for a server is 4 or 6 at most, as a rule."""
+
+
+@check("step4_nonblocking_polling")
+def late(server: Endpoint) -> str:
+    """One that reads only when nothing moves any more gets every byte, in order.
+
+    `send` may take less than you give it, and says how much: keep the rest, and send it when there
+    is room, before anything else.
+    """
+    block = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
+    due = b"*" + owed(block) * TAKEN
+    with reads_late(server) as sock:
+        stuck = send_until_stuck(sock, block * TAKEN, 0.3)
+        answer = exchange(sock, [(block * TAKEN)[stuck:]], due)
+        compare(answer, due, sock)
+    return f"{len(due):,} bytes, of which nothing was read until {stuck / MiB:.0f} MiB were taken"
