@@ -7,6 +7,7 @@ import keyword
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -367,6 +368,20 @@ def test_watch_runs_it_at_each_save(
     said = capsys.readouterr().out
     assert said.index("2 failed") < said.index("It holds")
     assert said.count("Ctrl-C ends this") == 2
+
+
+def test_show_opens_it_in_the_browser(learner: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def call(words: list[str], **_: object) -> int:
+        asked.append(words)
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", call)
+    assert ask("1", "--show") == 0
+    ((python, *words, what),) = asked
+    assert words == ["-m", "lab", "live", "--cmd"]
+    assert shlex.split(what) == [python, ONE.shown, "{port}"]
 
 
 def test_what_makes_no_sense_is_said() -> None:
