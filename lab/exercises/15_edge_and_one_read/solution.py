@@ -1,0 +1,41 @@
+"""Edge-triggered: the kernel says once that something has come, and we remember who it was."""
+
+import select
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+listener.setblocking(False)
+clients: dict[socket.socket, Framing] = {}
+epoll = select.epoll()  # a list in the kernel
+epoll.register(listener, select.EPOLLIN | select.EPOLLET)  # to be told when something changes
+socks = {listener.fileno(): listener}
+ready_ones: set[int] = set()  # those of whom we were told, and who have not said EAGAIN since
+while True:
+    ready_ones.update(fd for fd, _ in epoll.poll(0 if ready_ones else None))
+    for fd in [*ready_ones]:  # one call each, so that nobody waits for one who has much to say
+        ready = socks[fd]
+        try:
+            if ready is listener:
+                sock, address = listener.accept()
+                sock.sendall(ACK)
+                clients[sock] = Framing()
+                socks[sock.fileno()] = sock
+                epoll.register(sock, select.EPOLLIN | select.EPOLLET)
+            elif data := ready.recv(4096, socket.MSG_DONTWAIT):  # this call does not sleep
+                ready.sendall(clients[ready].feed(data))
+            else:
+                ready_ones.remove(fd)
+                del clients[ready], socks[fd]
+                ready.close()  # which takes it off the list
+        except BlockingIOError:
+            ready_ones.remove(fd)

@@ -1,0 +1,42 @@
+"""Takes a full buffer for the sign that there is more, and waits for that."""
+
+import select
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+listener.setblocking(False)
+clients: dict[socket.socket, Framing] = {}
+epoll = select.epoll()  # a list in the kernel
+epoll.register(listener, select.EPOLLIN | select.EPOLLET)  # to be told when something changes
+socks = {listener.fileno(): listener}
+while True:
+    for fd, _ in epoll.poll():  # sleeps until something has come
+        ready = socks[fd]
+        if ready is listener:
+            try:
+                while True:
+                    sock, address = listener.accept()
+                    sock.sendall(ACK)
+                    clients[sock] = Framing()
+                    socks[sock.fileno()] = sock
+                    epoll.register(sock, select.EPOLLIN | select.EPOLLET)
+            except BlockingIOError:
+                pass
+        elif data := ready.recv(4096):
+            ready.sendall(clients[ready].feed(data))
+            while len(data) == 4096:  # it was full, so there is more
+                data = ready.recv(4096)
+                ready.sendall(clients[ready].feed(data))
+        else:
+            del clients[ready], socks[fd]
+            ready.close()  # which takes it off the list

@@ -1,0 +1,60 @@
+"""Takes whatever comes meanwhile for a sign that the client has left."""
+
+import socket
+import sys
+import time
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+from step7_event_loop_threadpool.eventloop import READ, Loop
+from step7_event_loop_threadpool.pools import thread_pool
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+
+def ask(question: bytes) -> bytes:
+    if b"SLOW" in question:
+        time.sleep(0.3)
+    return question
+
+
+def accept(loop: Loop, listener: socket.socket) -> None:
+    sock, _ = listener.accept()
+    sock.sendall(ACK)
+    loop.watch(sock, READ, partial(read, Framing()))  # call this whenever it can be read from
+
+
+def read(framing: Framing, loop: Loop, sock: socket.socket) -> None:
+    data = sock.recv(65536)
+    loop.forget(sock)  # no more from this one until it is answered
+    if data:
+        work = loop.queue_work(partial(ask, data), partial(answer, framing, loop, sock))
+        loop.watch(sock, READ, partial(meanwhile, work))
+    else:
+        sock.close()
+
+
+def meanwhile(work: Future[bytes], loop: Loop, sock: socket.socket) -> None:
+    loop.forget(sock)  # more, or the end: it is there when the answer is
+    work.cancel()  # it is gone
+
+
+def answer(framing: Framing, loop: Loop, sock: socket.socket, done: Future[bytes]) -> None:
+    loop.forget(sock)
+    if done.cancelled():
+        sock.close()
+        return
+    sock.sendall(framing.feed(done.result()))
+    loop.watch(sock, READ, partial(read, framing))
+
+
+loop = Loop(partial(thread_pool, 1))
+loop.watch(listener, READ, accept)
+loop.run()

@@ -1,0 +1,343 @@
+"""Checks of the exercises in loops (steps 5 to 7), beside those of `lab check`."""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lab.check.ending import at_a_halt
+from lab.check.many import LIMIT, greetings
+from lab.check.prompt import answer_time
+from lab.check.suite import check, fresh
+from lab.check.together import UNFAIR
+from lab.harness.clients import (
+    Failed,
+    clients,
+    ended,
+    expect,
+    greeted,
+    greeted_clients,
+    must,
+    owed,
+    queued,
+    reset,
+    serves,
+    settle,
+    those_ready,
+)
+from lab.harness.processes import NotMeasured
+from lab.harness.servers import Endpoint
+
+SLOW = b"^SLOW$"
+"""What some exercises take long to answer: it stands for a call that blocks."""
+
+TIMES = 3
+"""How often something is tried that the machine, and not the server, may have held up."""
+
+LEAVE = 8
+"""Clients that ask for something slow, and are gone."""
+
+PIECE = 16 * 1024
+"""Bytes of which some are sent that arrive all at once: buffers are as long, or a part of it."""
+
+WAKES = 4
+"""That a server may wake in half a second without reason."""
+
+
+@check("step5_select")
+def gone_before(server: Endpoint) -> str:
+    """Clients that have left before the server came to accept them harm nobody.
+
+    `accept` gives you the socket of a client that is gone, and the first `send` or `recv` on it
+    fails. Whose failure is that? Not that of the socket that was ready.
+    """
+    with greeted(server) as bystander:
+        with at_a_halt(server):
+            for _ in range(TIMES):
+                reset(server.connect())
+        bystander.sendall(b"^a$")
+        expect(bystander, b"b", b"^a$")
+        serves(server)
+    return f"{TIMES} had left; one who was there is answered, and one who comes later"
+
+
+@check("step5_select", alone=True)
+def prompt_when_full(server: Endpoint) -> str:
+    """Out of descriptors, those it has are answered as promptly as before.
+
+    While you wait until there is room for another, do nothing else than you always do: wait for
+    the others. A sleep there is everybody's.
+    """
+    with fresh(server, limit=LIMIT) as own:
+        with greeted(own) as sock:
+            sock.sendall(b"^")
+            before = answer_time(sock)
+        with clients(own, LIMIT + 16) as socks:
+            waiting, served = set(socks), list[socket.socket]()
+            while ready := those_ready(waiting, 0.3 if served else own.patience):
+                served += greetings(ready)
+                waiting.difference_update(ready)
+            must(bool(served and waiting), f"{len(served)} of {len(socks)} were greeted at once")
+            served[0].sendall(b"^")
+            full = answer_time(served[0])
+    seen = f"{full * 1000:.2f} ms out of descriptors, {before * 1000:.2f} ms before"
+    return must(full < UNFAIR * before, f"{seen}: {full / before:.1f} times")
+
+
+@check("step6_epoll_kqueue")
+def edge(server: Endpoint) -> str:
+    """It is told of changes only: every client is watched with EPOLLET.
+
+    Without that it is told again and again, as in `minimal.py`, and nothing is to be solved.
+    """
+    with greeted(server), greeted(server), greeted(server):
+        watched = [int(events, 16) for events in in_epoll(server)]
+    must(len(watched) > 3, f"it watches {len(watched)} sockets, with 3 clients")
+    told = [events for events in watched if not events & select.EPOLLET]
+    return must(not told, f"{len(told)} of {len(watched)} sockets are watched without EPOLLET")
+
+
+def in_epoll(server: Endpoint) -> Iterator[str]:
+    """Yield the events that it watches each descriptor for, in hexadecimal (proc(5), fdinfo)."""
+    if not hasattr(select, "epoll"):
+        raise NotMeasured("this system has no epoll")
+    for pid in server.tree():
+        for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                for line in path.read_text().splitlines():
+                    if line.startswith("tfd:"):
+                        yield line.partition("events:")[2].split()[0]
+
+
+@check("step6_epoll_kqueue")
+def all_that_came(server: Endpoint) -> str:
+    """Whatever came at once is all read, and whoever came at once is all accepted.
+
+    You are told once. If you leave something behind, nobody tells you again: go on until the call
+    says EAGAIN (BlockingIOError).
+    """
+    with greeted(server) as sock:
+        sock.sendall(b"^")
+        piece, said = b"abcdefgh" * (PIECE // 8), 0
+        with at_a_halt(server):
+            while said < 16 and not queued(sock):  # all of it has arrived there
+                sock.sendall(piece)
+                said += 1
+        expect(sock, owed(b"^" + piece * said), piece * said)
+        serves(server)  # it does not wait for more, since its buffer was just full
+        sock.sendall(b"$")
+        with at_a_halt(server):
+            come = [server.connect() for _ in range(2 * TIMES)]
+        for i, each in enumerate(come):
+            with each:
+                here = bool(those_ready([each], server.patience))
+                must(here, f"number {i + 1} of {len(come)} that came at once is not greeted")
+                expect(each, b"*")
+    return f"{said * PIECE:,} bytes that came at once, and {len(come)} clients"
+
+
+@check("step6_epoll_kqueue")
+def number_reused(server: Endpoint) -> str:
+    """Whoever gets a descriptor that was another's finds nothing of that one, however it left.
+
+    A descriptor is given to the next as soon as it is closed. Whatever you keep under its number
+    goes when the client goes: on each of the ways out.
+    """
+    settle(server)
+    before = server.descriptors()
+    for i in range(2 * TIMES):
+        with greeted(server) as sock:
+            sock.sendall(b"^ab")
+            expect(sock, b"bc", b"^ab")
+            (reset if i % 2 else socket.socket.close)(sock)
+        deadline = time.monotonic() + server.patience
+        while server.descriptors() > before and time.monotonic() < deadline:
+            time.sleep(0.005)
+        must(server.descriptors() <= before, "it keeps the descriptor of one who has left")
+        with greeted(server) as sock:
+            sock.sendall(b"xy^a$")
+            expect(sock, b"b", b"xy^a$")
+            sock.close()
+    return f"{2 * TIMES} times, half of them after a reset"
+
+
+@check("step7_event_loop_threadpool")
+def others_meanwhile(server: Endpoint) -> str:
+    """While something slow is done for two clients, a third is answered at once.
+
+    A callback that waits has everybody wait. Hand what takes long to the pool, and go on when it
+    is done: the loop calls you then.
+    """
+    return some_time(lambda: third_is_first(server))
+
+
+def third_is_first(server: Endpoint) -> str:
+    """Fail unless a third client's answers come before those of two that ask for something slow."""
+    with greeted_clients(server, 3) as (*slow, other):
+        for sock in slow:
+            sock.sendall(SLOW)
+        for _ in range(3):
+            other.sendall(b"^a$")
+            expect(other, b"b", b"^a$")
+        early = those_ready(slow, 0)
+        for sock in slow:
+            expect(sock, owed(SLOW), SLOW)
+    must(not early, f"`SLOW` of {len(early)} of 2 clients was answered before 3 questions of another")
+    return "3 questions were answered before what two others had asked before"
+
+
+def some_time(attempt: Callable[[], str]) -> str:
+    """Return what an attempt returns, the first of some that does not fail; Failed if all do."""
+    for _ in range(TIMES - 1):
+        with contextlib.suppress(Failed):
+            return attempt()
+    return attempt()
+
+
+@check("step7_event_loop_threadpool")
+def in_order(server: Endpoint) -> str:
+    """What one client asked for is answered in its order, though the first takes longer.
+
+    The answers of one client have an order, and work in a pool has none. Either begin with the
+    next only when the one before is answered, or keep what is done too early.
+    """
+    with greeted_clients(server, 2) as (sock, other):
+        for said in (SLOW, b"^a", b"b$", SLOW, b"^c$"):
+            sock.sendall(said)
+            other.sendall(b"^a$")
+            expect(other, b"b", b"^a$")  # so that the loop has seen that piece before the next
+        said = SLOW + b"^ab$" + SLOW + b"^c$"
+        expect(sock, owed(said), said)
+    return "5 pieces of one client, two of them slow"
+
+
+@check("step7_event_loop_threadpool")
+def wakes(server: Endpoint) -> str:
+    """What is done is answered at once, though nobody says anything.
+
+    The loop may be asleep when another thread has something for it. Whatever is handed to it has to
+    wake it.
+    """
+    with greeted_clients(server, 2) as (sock, other):
+        beside = min(answered(sock, other) for _ in range(TIMES))
+        alone = min(answered(sock, None) for _ in range(TIMES))
+    seen = f"{alone:.2f} s alone, {beside:.2f} s beside one who talks all the time"
+    return must(alone < 2 * beside, seen)
+
+
+def answered(sock: socket.socket, other: socket.socket | None) -> float:
+    """Return in how many seconds `SLOW` is answered, while `other` keeps the loop awake, if any."""
+    start, patience = time.monotonic(), sock.gettimeout() or 0
+    sock.sendall(SLOW)
+    while other and not those_ready([sock], 0.01) and time.monotonic() - start < patience:
+        other.sendall(b"-")
+    expect(sock, owed(SLOW), SLOW)
+    return time.monotonic() - start
+
+
+@check("step7_event_loop_threadpool")
+def asleep(server: Endpoint) -> str:
+    """While nobody says anything, nothing wakes it.
+
+    Look now and then, and you look too late and too often. Wait for what is to come.
+    """
+    with greeted(server):
+        settle(server)
+        before = woken(server)
+        time.sleep(0.5)
+        times = woken(server) - before
+    return must(times <= WAKES, f"woken {times} times in half a second")
+
+
+def woken(server: Endpoint) -> int:
+    """Return how often its threads have slept so far (proc(5), voluntary_ctxt_switches)."""
+    found = 0
+    for pid in server.tree():
+        for path in Path(f"/proc/{pid}/task").glob("*/status"):
+            found += int(path.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    if not found:
+        raise NotMeasured("this system does not say how often a thread has slept")
+    return found
+
+
+@check("step7_event_loop_threadpool")
+def who_left(server: Endpoint) -> str:
+    """What clients asked who have left keeps nobody waiting.
+
+    Work that has not begun can be cancelled, if somebody notices that nobody waits for it: a
+    client that resets while it waits makes its socket ready.
+    """
+    with greeted_clients(server, 2) as (sock, other):
+        alone = min(answered(sock, None) for _ in range(2))
+        start = time.monotonic()
+        for each in (sock, other):
+            each.sendall(SLOW)
+        for each in (sock, other):
+            expect(each, owed(SLOW), SLOW)
+        two = (time.monotonic() - start) / alone
+        must(two > 1.5, f"two questions take {two:.1f} times as long as one: they have one worker")
+        with greeted_clients(server, LEAVE) as socks:
+            for each in socks:
+                each.sendall(SLOW)
+            turned(server)
+            for each in socks:
+                reset(each)
+            turned(server)
+            sock.settimeout(3 * server.patience)
+            taken = answered(sock, None) / alone
+    seen = f"{taken:.1f} times as long as alone, after {LEAVE} had asked and left"
+    return must(taken < LEAVE / 2, seen)
+
+
+@check("step7_event_loop_threadpool")
+def who_waits(server: Endpoint) -> str:
+    """Whoever says more while it waits, or that it will say no more, still gets its answer.
+
+    That something has come does not mean that the client has left. A half-closed one reads on.
+    """
+    with greeted_clients(server, 3) as (first, *waiting):
+        for each in (first, *waiting):
+            each.sendall(SLOW)
+        turned(server)
+        waiting[0].sendall(b"^a$")
+        waiting[1].shutdown(socket.SHUT_WR)
+        turned(server)
+        for each, said in zip(waiting, (SLOW + b"^a$", SLOW), strict=True):
+            each.settimeout(2 * server.patience)
+            expect(each, owed(said), said)
+        must(bool(those_ready([waiting[1]], server.patience)), "one that said all is not closed")
+        must(ended(waiting[1]), "one that said all is not closed")
+    return "one said more, and one that it was all"
+
+
+def turned(server: Endpoint) -> None:
+    """See the loop greet two more clients: so it has seen all that was sent before them."""
+    for _ in range(2):
+        with greeted(server):
+            pass
+
+
+@check("step7_event_loop_threadpool")
+def talks_on(server: Endpoint) -> str:
+    """Whoever says something now and then stays, and the time runs from the last word.
+
+    The limit is for one wait, not for the whole visit: when something has come, what waited for the
+    time has to go, and the next wait has a time of its own.
+    """
+    start = time.monotonic()
+    with greeted_clients(server, 2) as (silent, sock):
+        limit = 0.0
+        while not limit or time.monotonic() - start < 2 * limit:
+            sock.sendall(b"^a$")
+            expect(sock, b"b", b"^a$")
+            last = time.monotonic()
+            if those_ready([silent], 0.15) and not limit:
+                limit = time.monotonic() - start
+            must(limit > 0 or time.monotonic() - start < 2 * server.patience, "nobody is sent away")
+            time.sleep(0.15 if limit else 0)  # what has ended is ready at once
+        must(bool(those_ready([sock], 2 * limit)), "one that had talked may be silent for ever")
+        taken = time.monotonic() - last
+    seen = f"talked for {2 * limit:.1f} s, and was sent away {taken:.1f} s after its last word"
+    return must(taken > limit / 2, f"{seen}; who said nothing was after {limit:.1f} s")
