@@ -2,7 +2,6 @@
 
 import socket
 import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path

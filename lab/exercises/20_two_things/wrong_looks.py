@@ -17,7 +17,7 @@ listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who 
 listener.listen(1024)  # the kernel now takes connections in, and queues so many
 print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
 
-limit = float(sys.argv[2]) if sys.argv[2:] else 60.0  # seconds in which a client is to say something
+limit = float(sys.argv[2]) if sys.argv[2:] else 60.0  # seconds until one has to speak
 
 
 async def converse(sock: Socket, peer: str) -> None:

@@ -1,4 +1,4 @@
-"""The kernel knows descriptors, and so does our table."""
+"""Has no room for the new one, who is not the oldest."""
 
 import select
 import socket
@@ -14,23 +14,35 @@ listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who 
 listener.listen(1024)  # the kernel now takes connections in, and queues so many
 print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
 
+most = int(sys.argv[2]) if sys.argv[2:] else 20_000  # clients at once
+
 socks = {listener.fileno(): listener}
-framings: dict[int, Framing] = {}  # the state of each, by its descriptor
+framings: dict[int, Framing] = {}  # by descriptor, in the order in which they came
 epoll = select.epoll()  # a list in the kernel
 epoll.register(listener, select.EPOLLIN)
+
+
+def leave(fd: int) -> None:
+    del framings[fd]
+    socks.pop(fd).close()  # which takes it off the list
+
+
 while True:
     for fd, _ in epoll.poll():  # sleeps until one is ready
+        ready = socks[fd]
         try:
-            if socks[fd] is listener:
+            if ready is listener:
                 sock, address = listener.accept()
-                socks[sock.fileno()] = sock
+                if len(framings) == most:
+                    sock.close()
+                    continue
+                socks[sock.fileno()], framings[sock.fileno()] = sock, Framing()
                 epoll.register(sock, select.EPOLLIN)
                 sock.sendall(ACK)
-            elif data := socks[fd].recv(65536):
-                framing = framings.setdefault(fd, Framing())
-                socks[fd].sendall(framing.feed(data))
+            elif data := ready.recv(65536):
+                ready.sendall(framings[fd].feed(data))
             else:
-                socks.pop(fd).close()  # which takes it off the list
+                leave(fd)
         except ConnectionError:
-            if socks[fd] is not listener:
-                socks.pop(fd).close()
+            if ready is not listener:
+                leave(fd)

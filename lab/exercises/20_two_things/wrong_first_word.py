@@ -1,0 +1,50 @@
+"""Waits for the first word only so long, and for the others for ever."""
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # where "common" is
+from common.framing import ACK, Framing
+from step7_event_loop_threadpool.coroutine_server import serve
+from step7_event_loop_threadpool.coroutines import Socket, wait
+from step7_event_loop_threadpool.eventloop import READ, Loop
+
+listener = socket.socket()  # for TCP over IPv4; it belongs to no address yet
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a restart gets the port
+listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8080))  # who may come, and where
+listener.listen(1024)  # the kernel now takes connections in, and queues so many
+print("Serving on {}:{}".format(*listener.getsockname()), flush=True)
+
+limit = float(sys.argv[2]) if sys.argv[2:] else 60.0  # seconds until one has to speak
+
+
+async def comes(sock: Socket) -> bool:
+    """Wait until something has come, or the time is over; return whether something has."""
+
+    def arrange(go_on: Callable[..., object]) -> None:
+        def ready() -> None:
+            timer.cancel()
+            go_on(True)
+
+        def late() -> None:
+            sock.loop.forget(sock.sock)
+            go_on(False)
+
+        timer = sock.loop.call_later(limit, late)
+        sock.on_ready(READ, ready)
+
+    return bool(await wait(arrange))
+
+
+async def converse(sock: Socket, peer: str) -> None:
+    framing, heard = Framing(), False
+    with sock:
+        await sock.sendall(ACK)
+        while (heard or await comes(sock)) and (data := await sock.recv(65536)):
+            heard = True
+            await sock.sendall(framing.feed(data))
+
+
+serve(converse, listener, Loop())
