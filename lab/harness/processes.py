@@ -192,11 +192,11 @@ def _parents(zombies: bool = False) -> dict[int, int]:
     """Return the parent of every process there is."""
     parents = {}
     if _LINUX:  # where there need be no `ps`
-        for path in Path("/proc").glob("[0-9]*/stat"):
+        for own in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208, as above
             with contextlib.suppress(OSError):
-                state, parent, *_ = path.read_text().rpartition(")")[2].split()
+                state, parent, *_ = Path(f"/proc/{own}/stat").read_text().rpartition(")")[2].split()
                 if zombies or state != "Z":
-                    parents[int(path.parent.name)] = int(parent)
+                    parents[int(own)] = int(parent)
         return parents
     for line in _ps("-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "comm=").splitlines():
         own, parent, state, name = line.split(maxsplit=3)
