@@ -11,30 +11,41 @@ from lab.check.ending import at_a_halt
 from lab.check.many import LIMIT, greetings
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
+from lab.check.talk import reads_late
 from lab.check.together import UNFAIR
 from lab.harness.clients import (
+    SPINS,
     Failed,
+    MiB,
+    at_rest,
     clients,
+    compare,
     ended,
+    exchange,
     expect,
     greeted,
     greeted_clients,
+    letters,
     must,
     owed,
     queued,
     reset,
+    send_until_stuck,
     serves,
     settle,
     those_ready,
 )
 from lab.harness.processes import NotMeasured
-from lab.harness.servers import Endpoint
+from lab.harness.servers import Endpoint, leave
 
 SLOW = b"^SLOW$"
 """What some exercises take long to answer: it stands for a call that blocks."""
 
 TIMES = 3
 """How often something is tried that the machine, and not the server, may have held up."""
+
+LATE = 12
+"""MiB for one that reads late: more than the kernel keeps, some 7."""
 
 LEAVE = 8
 """Clients that ask for something slow, and are gone."""
@@ -64,6 +75,36 @@ def gone_before(server: Endpoint) -> str:
         expect(bystander, b"b", b"^a$")
         serves(server)
     return f"{TIMES} had left; one who was there is answered, and one who comes later"
+
+
+@check("step5_select")
+def rests(server: Endpoint) -> str:
+    """While nothing moves it does nothing, also beside one that has said much and reads nothing.
+
+    Wait for room to write only while something is unsent, and do not wait for data that you will
+    not read now: what is ready and left alone is ready again at once.
+    """
+    with greeted_clients(server, TIMES), greeted(server) as stuck:
+        send_until_stuck(stuck, b"^" + b"a" * (32 * MiB))
+        settle(server)
+        share = at_rest(server, SPINS)
+        leave([stuck], server.patience)
+    return must(share < SPINS, f"{share:.1%} of a core, with {TIMES + 1} clients")
+
+
+@check("step5_select")
+def late_and_whole(server: Endpoint) -> str:
+    """One that says much, and reads only when nothing moves, gets every byte in its order.
+
+    `send` may take less than you give it, and says how much: keep the rest, and send it when there
+    is room, before anything else.
+    """
+    said = b"^" + letters(LATE * MiB)
+    with reads_late(server) as sock:
+        stuck = send_until_stuck(sock, said, 0.3)
+        due = b"*" + owed(said)
+        compare(exchange(sock, [said[stuck:]], due), due, sock)
+    return f"{len(due):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
 
 
 @check("step5_select", alone=True)
