@@ -1,4 +1,4 @@
-"""Sends everybody away when one fails."""
+"""Wrong: sends everybody away when one fails."""
 
 import select
 import socket

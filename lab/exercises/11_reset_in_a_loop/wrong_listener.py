@@ -1,4 +1,4 @@
-"""Closes whatever was ready: the listening socket too, if a client could not be greeted."""
+"""Wrong: closes whatever was ready: the listening socket too, if a client could not be greeted."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Catches what `select` raises of a closed socket, and asks the same again for ever."""
+"""Wrong: catches what `select` raises of a closed socket, and asks the same again for ever."""
 
 import select
 import socket

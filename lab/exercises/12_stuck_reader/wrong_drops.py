@@ -1,4 +1,4 @@
-"""Calls `send` on a socket that does not block, and drops what it did not take."""
+"""Wrong: calls `send` on a socket that does not block, and drops what it did not take."""
 
 import select
 import socket

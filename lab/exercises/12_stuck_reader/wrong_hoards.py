@@ -1,4 +1,4 @@
-"""Goes on reading from one who reads nothing, and keeps all the answers."""
+"""Wrong: goes on reading from one who reads nothing, and keeps all the answers."""
 
 import select
 import socket

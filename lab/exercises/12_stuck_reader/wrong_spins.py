@@ -1,4 +1,4 @@
-"""Asks for all who can be written to, also those for whom there is nothing."""
+"""Wrong: asks for all who can be written to, also those for whom there is nothing."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Sends from a thread behind the loop."""
+"""Wrong: sends from a thread behind the loop."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Waits for a moment only, and then sends the client away."""
+"""Wrong: waits for a moment only, and then sends the client away."""
 
 import select
 import socket

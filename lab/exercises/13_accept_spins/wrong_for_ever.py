@@ -1,4 +1,4 @@
-"""Accepts nobody any more, once there was no room."""
+"""Wrong: accepts nobody any more, once there was no room."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Makes room by sending away whoever has been there longest."""
+"""Wrong: makes room by sending away whoever has been there longest."""
 
 import select
 import socket

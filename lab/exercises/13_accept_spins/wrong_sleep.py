@@ -1,4 +1,4 @@
-"""Sleeps when there is no room, and everybody with it."""
+"""Wrong: sleeps when there is no room, and everybody with it."""
 
 import select
 import socket

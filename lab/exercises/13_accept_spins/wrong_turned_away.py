@@ -1,4 +1,4 @@
-"""Keeps a descriptor in reserve, to take clients in and send them away."""
+"""Wrong: keeps a descriptor in reserve, to take clients in and send them away."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""Watches for both while something is unsent, and then does not read."""
+"""Wrong: watches for both while something is unsent, and then does not read."""
 
 import select
 import socket

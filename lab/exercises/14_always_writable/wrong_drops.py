@@ -1,4 +1,4 @@
-"""Watches nobody for writing, and drops what `send` did not take."""
+"""Wrong: watches nobody for writing, and drops what `send` did not take."""
 
 import select
 import socket

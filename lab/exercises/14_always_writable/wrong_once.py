@@ -1,4 +1,4 @@
-"""Sends what there is room for, and has nobody say when there is more."""
+"""Wrong: sends what there is room for, and has nobody say when there is more."""
 
 import select
 import socket

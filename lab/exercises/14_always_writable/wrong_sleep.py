@@ -1,4 +1,4 @@
-"""Sleeps in every turn, so that there are fewer."""
+"""Wrong: sleeps in every turn, so that there are fewer."""
 
 import select
 import socket

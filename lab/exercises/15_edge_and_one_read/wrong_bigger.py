@@ -1,4 +1,4 @@
-"""Reads once for each edge, with a larger buffer."""
+"""Wrong: reads once for each edge, with a larger buffer."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Takes a full buffer for the sign that there is more, and waits for that."""
+"""Wrong: takes a full buffer for the sign that there is more, and waits for that."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Is told again and again: no edge, and nothing solved."""
+"""Wrong: is told again and again: no edge, and nothing solved."""
 
 import select
 import socket

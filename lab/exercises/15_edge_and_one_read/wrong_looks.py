@@ -1,4 +1,4 @@
-"""Looks at everybody every 20 ms, told or not."""
+"""Wrong: looks at everybody every 20 ms, told or not."""
 
 import select
 import socket

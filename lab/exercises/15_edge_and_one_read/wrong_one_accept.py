@@ -1,4 +1,4 @@
-"""Reads until EAGAIN, but accepts one client for each edge."""
+"""Wrong: reads until EAGAIN, but accepts one client for each edge."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Accepts before it sends the oldest away, and then looks for who has gone."""
+"""Wrong: accepts before it sends the oldest away, and then looks for who has gone."""
 
 import select
 import socket

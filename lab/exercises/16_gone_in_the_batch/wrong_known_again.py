@@ -1,4 +1,4 @@
-"""Leaves out numbers that nobody has; but by then somebody has it again."""
+"""Wrong: leaves out numbers that nobody has; but by then somebody has it again."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Closes no socket, so that no number comes again."""
+"""Wrong: closes no socket, so that no number comes again."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Has no room for the new one, who is not the oldest."""
+"""Wrong: has no room for the new one, who is not the oldest."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Has a time limit end what should not have begun, and the new client with it."""
+"""Wrong: has a time limit end what should not have begun, and the new client with it."""
 
 import select
 import socket

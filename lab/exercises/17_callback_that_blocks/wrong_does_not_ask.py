@@ -1,4 +1,4 @@
-"""Answers without asking."""
+"""Wrong: answers without asking."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Has the pool ask for one client at a time, and asks for all others itself."""
+"""Wrong: has the pool ask for one client at a time, and asks for all others itself."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Goes on reading meanwhile, so that a quick answer overtakes a slow one."""
+"""Wrong: goes on reading meanwhile, so that a quick answer overtakes a slow one."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Hands the question to the pool, and waits for the answer in the callback."""
+"""Wrong: hands the question to the pool, and waits for the answer in the callback."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Waits for the thread in the callback."""
+"""Wrong: waits for the thread in the callback."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Has a timer wake the loop every 10 ms, in case there is something."""
+"""Wrong: has a timer wake the loop every 10 ms, in case there is something."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Does without the thread."""
+"""Wrong: does without the thread."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Has the loop sleep for 10 ms at most."""
+"""Wrong: has the loop sleep for 10 ms at most."""
 
 import socket
 import sys

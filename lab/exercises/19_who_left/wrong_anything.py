@@ -1,4 +1,4 @@
-"""Takes whatever comes meanwhile for a sign that the client has left."""
+"""Wrong: takes whatever comes meanwhile for a sign that the client has left."""
 
 import socket
 import sys

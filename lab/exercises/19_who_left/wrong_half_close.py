@@ -1,4 +1,4 @@
-"""Takes a client that has said all for one that has left."""
+"""Wrong: takes a client that has said all for one that has left."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Asks 32 questions at once, which the database does not answer."""
+"""Wrong: asks 32 questions at once, which the database does not answer."""
 
 import socket
 import sys

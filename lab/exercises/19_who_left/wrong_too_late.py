@@ -1,4 +1,4 @@
-"""Looks whether the client is still there when the answer is."""
+"""Wrong: looks whether the client is still there when the answer is."""
 
 import socket
 import sys

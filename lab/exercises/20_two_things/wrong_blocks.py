@@ -1,4 +1,4 @@
-"""Gives the socket a time limit, and so has the thread wait, and everybody."""
+"""Wrong: gives the socket a time limit, and so has the thread wait, and everybody."""
 
 import socket
 import sys

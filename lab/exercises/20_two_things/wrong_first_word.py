@@ -1,4 +1,4 @@
-"""Waits for the first word only so long, and for the others for ever."""
+"""Wrong: waits for the first word only so long, and for the others for ever."""
 
 import socket
 import sys

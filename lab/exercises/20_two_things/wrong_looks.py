@@ -1,4 +1,4 @@
-"""Looks every 10 ms whether something has come, or the time is over."""
+"""Wrong: looks every 10 ms whether something has come, or the time is over."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Leaves the timer of each wait behind, which ends another one."""
+"""Wrong: leaves the timer of each wait behind, which ends another one."""
 
 import socket
 import sys

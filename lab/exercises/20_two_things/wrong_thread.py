@@ -1,4 +1,4 @@
-"""Has a thread for each wait see to the time."""
+"""Wrong: has a thread for each wait see to the time."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Counts the time from when a client came."""
+"""Wrong: counts the time from when a client came."""
 
 import socket
 import sys
