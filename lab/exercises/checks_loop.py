@@ -11,7 +11,6 @@ from lab.check.ending import at_a_halt
 from lab.check.many import LIMIT, greetings
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
-from lab.check.talk import reads_late
 from lab.check.together import UNFAIR
 from lab.harness.clients import (
     SPINS,
@@ -19,13 +18,10 @@ from lab.harness.clients import (
     MiB,
     at_rest,
     clients,
-    compare,
     ended,
-    exchange,
     expect,
     greeted,
     greeted_clients,
-    letters,
     must,
     owed,
     queued,
@@ -43,9 +39,6 @@ SLOW = b"^SLOW$"
 
 TIMES = 3
 """How often something is tried that the machine, and not the server, may have held up."""
-
-LATE = 12
-"""MiB for one that reads late: more than the kernel keeps, some 7."""
 
 LEAVE = 8
 """Clients that ask for something slow, and are gone."""
@@ -90,21 +83,6 @@ def rests(server: Endpoint) -> str:
         share = at_rest(server, SPINS)
         leave([stuck], server.patience)
     return must(share < SPINS, f"{share:.1%} of a core, with {TIMES + 1} clients")
-
-
-@check("step5_select")
-def late_and_whole(server: Endpoint) -> str:
-    """One that says much, and reads only when nothing moves, gets every byte in its order.
-
-    `send` may take less than you give it, and says how much: keep the rest, and send it when there
-    is room, before anything else.
-    """
-    said = b"^" + letters(LATE * MiB)
-    with reads_late(server) as sock:
-        stuck = send_until_stuck(sock, said, 0.3)
-        due = b"*" + owed(said)
-        compare(exchange(sock, [said[stuck:]], due), due, sock)
-    return f"{len(due):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
 
 
 @check("step5_select", alone=True)
