@@ -9,7 +9,7 @@ from typing import Any
 from lab.check import suite
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, Check, Verdict
-from lab.exercises import checks, observed
+from lab.exercises import checks, checks_loop, observed
 from lab.exercises.catalogue import Exercise
 from lab.exercises.programs import CROWD, Program
 from lab.harness.deadline import over, within
@@ -21,7 +21,9 @@ LIMIT = 15.0
 PATIENCE = 2.0
 """Seconds that an answer has."""
 
-KNOWN = CHECKS | {one.name: one for one in vars(checks).values() if isinstance(one, Check)}
+OURS = [one for each in (checks, checks_loop) for one in vars(each).values()]
+
+KNOWN = CHECKS | {one.name: one for one in OURS if isinstance(one, Check)}
 """Every check that an exercise may name."""
 
 
