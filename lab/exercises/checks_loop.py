@@ -12,7 +12,6 @@ from lab.check.many import LIMIT, greetings
 from lab.check.prompt import answer_time
 from lab.check.suite import check, fresh
 from lab.check.together import UNFAIR
-from lab.exercises.observed import KINDS, place
 from lab.harness.clients import (
     SPINS,
     Failed,
@@ -34,7 +33,6 @@ from lab.harness.clients import (
 )
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint, leave
-from lab.observe.record import SERVER, Recording
 
 SLOW = b"^SLOW$"
 """What some exercises take long to answer: it stands for a call that blocks."""
@@ -363,14 +361,3 @@ def falls_silent(server: Endpoint, seconds: float = 1.0) -> str:
         taken = time.monotonic() - start
         must(ended(sock), f"still there {taken:.1f} s after its last word")
     return must(taken > 0.7 * seconds, f"sent away {taken:.1f} s after its last word")
-
-
-def talking(seen: Recording, _: int) -> Iterator[str]:
-    """Yield where another thread talked with a client than the one that accepts them."""
-    talk = [one for one in seen.of(SERVER, "accept", "recv", "send", "sendall") if one.client]
-    own = {one.thread for one in talk if one.call == "accept"}
-    others = (one for one in talk if one.thread not in own)
-    yield from (f"another thread calls `{one.call}` {place(one)}" for one in others)
-
-
-KINDS["threads that talk"] = talking

@@ -1,9 +1,10 @@
 """Become another program that cannot do much harm if it is wrong.
 
-    python lab/exercises/confined.py PROGRAM [ARGUMENT ...]
+    python -I lab/exercises/confined.py PROGRAM [ARGUMENT ...]
 
 It may use the CPU for a minute and write files of 64 MiB, which is what a log without an end comes
-to, and a user has a last limit on processes. It finds `common` wherever it is itself.
+to, and a user has a last limit on processes. It finds `common` wherever it is itself. With -I it
+is not observed itself, where the program is to be.
 """
 
 import contextlib
@@ -27,7 +28,8 @@ def main() -> None:
         if soft == resource.RLIM_INFINITY or soft > most:
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(which, (most, hard))
-    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    path = [os.environ.get("PYTHONPATH"), str(Path(__file__).resolve().parents[2])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     os.environ["PROGRAM_OF_AN_EXERCISE"] = str(os.getpid())  # by which they are found again
     os.execv(sys.argv[1], sys.argv[1:])
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 from lab.harness import processes
 from lab.harness.deadline import OutOfTime, left, within
 from lab.harness.servers import Foreign, ServerError
-from lab.observe.run import INSIDE
+from lab.observe.run import observed
 
 CONFINED = str(Path(__file__).with_name("confined.py"))
 
@@ -54,9 +54,8 @@ class Program(Foreign):
         cls, program: Path, arguments: Sequence[str], patience: float, record: Path | None = None
     ) -> Self:
         """Start one; with `record`, it is observed, and its calls are written there."""
-        watched = [INSIDE, str(record)] if record else []
-        words = [sys.executable, CONFINED, sys.executable, *watched, str(program), "{port}"]
-        own = cls([*words, *arguments], patience)
+        words = [sys.executable, "-I", CONFINED, sys.executable, str(program), "{port}", *arguments]
+        own = cls(observed(words, record) if record else words, patience)
         own.end = RECORDED if record else END
         return own
 

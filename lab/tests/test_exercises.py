@@ -96,7 +96,7 @@ def test_the_solution_holds_the_contract(exercise: Exercise) -> None:
     here(exercise)
     may = {*limits.declared(exercise.step, "minimal.py"), *exercise.gives_up}
     chosen = [one for one in MATRIX if one.name not in may]
-    start = partial(Program.of, exercise.file("solution.py"), exercise.arguments, 5)
+    start = partial(Program.of, exercise.file("solution.py"), (), 5)
     assert failed([*suite_verdicts(chosen, start)]) == {}
 
 
