@@ -31,6 +31,7 @@ from lab.exercises.catalogue import EXERCISES, HERE, LEARNER, Exercise
 from lab.exercises.programs import Program
 from lab.harness.servers import ROOT, ServerError
 from lab.tests.commands import FULL, lab
+from tests.contract import each_half, half
 
 TIMES = 20 if FULL else 3
 """How often a wrong one has to be rejected, every time."""
@@ -90,12 +91,13 @@ def test_a_wrong_one_is_rejected(exercise: Exercise, name: str) -> None:
 @pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(900)
+@each_half
 @each
-def test_the_solution_holds_the_contract(exercise: Exercise) -> None:
+def test_the_solution_holds_the_contract(exercise: Exercise, times: bool) -> None:
     """All that the idea of its step holds, unless the exercise asks for something else."""
     here(exercise)
     may = {*limits.declared(exercise.step, "minimal.py"), *exercise.gives_up}
-    chosen = [one for one in MATRIX if one.name not in may]
+    chosen = [one for one in half(MATRIX, times) if one.name not in may]
     start = partial(Program.of, exercise.file("solution.py"), (), 5)
     assert failed([*suite_verdicts(chosen, start)]) == {}
 
@@ -240,8 +242,11 @@ def of_program(program: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if str(program) in line]
 
 
+BOTH = {"threads", "threads that talk"}
+"""A program that has the one here has the other too."""
+
 USES = {
-    "threads": "step2_thread_per_client/minimal.py",
+    **dict.fromkeys(BOTH, "step2_thread_per_client/minimal.py"),
     "select": "step5_select/minimal.py",
     "sleep": "step4_nonblocking_polling/minimal.py",
 }
@@ -263,7 +268,8 @@ def test_what_it_may_not_use_is_found(kind: str, tmp_path: Path) -> None:
     strict = replace(ONE, checks=(), never=(kind,))
     found = runs.verdicts(strict, nasty(tmp_path, text))
     assert failed(found).keys() == {"never"}
-    other = replace(ONE, checks=(), never=tuple({*observed.KINDS} - {kind}))
+    same = BOTH if kind in BOTH else {kind}
+    other = replace(ONE, checks=(), never=tuple({*observed.KINDS} - same))
     if kind != "select":
         assert failed(runs.verdicts(other, tmp_path / "program.py")) == {}
 
