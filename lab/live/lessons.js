@@ -26,7 +26,7 @@ const LESSONS = {
         look: FIRST,
         until: (state) => at_call(state, 0, "accept"),
         say: {
-          en: "One program, one thread. It sleeps in accept, until somebody connects. While it sleeps it uses no time of the processor.",
+          en: "One program, one thread. It sleeps in accept, until somebody connects. While it sleeps it uses no CPU time.",
           ko: "프로그램 하나, 스레드 하나입니다. 누군가 접속할 때까지 accept에서 잠들어 있습니다. 자는 동안에는 CPU 시간을 전혀 쓰지 않습니다.",
         },
       },
@@ -35,8 +35,8 @@ const LESSONS = {
         look: FIRST,
         until: (state) => at_call(state, 0, "recv"),
         say: {
-          en: "c1 has connected. accept came back with a socket for it, the * was sent, and now the thread sleeps in recv: until c1 says something, or leaves.",
-          ko: "c1이 접속했습니다. accept가 c1의 소켓을 들고 돌아왔고 *를 보냈습니다. 이제 스레드는 c1이 무언가 말하거나 떠날 때까지 recv에서 잡니다.",
+          en: "c1 has connected. accept returned a new socket for it, the server sent its greeting, *, and the thread now sleeps in recv until c1 sends something or leaves.",
+          ko: "c1이 접속했습니다. accept가 c1의 새 소켓을 들고 돌아왔고, 서버는 인사말 *를 보냈습니다. 이제 스레드는 c1이 무언가 말하거나 떠날 때까지 recv에서 잡니다.",
         },
       },
       {
@@ -44,22 +44,23 @@ const LESSONS = {
         look: BACKLOG,
         until: (state) => waiting(state, "c2"),
         say: {
-          en: "c2 has connected as well; the kernel does that without the program. c2 is in the backlog until the program calls accept.",
-          ko: "c2도 접속했습니다. 커널이 프로그램 없이 알아서 연결합니다. c2는 프로그램이 accept를 부를 때까지 백로그에 있습니다.",
+          en: "c2 has connected too: the kernel did that on its own. c2 waits in the backlog, connected and not yet accepted, until the program calls accept.",
+          ko: "c2도 접속했습니다. 커널이 프로그램 없이 알아서 연결했습니다. 연결은 되었지만 아직 accept되지 않은 c2는, 프로그램이 accept를 부를 때까지 백로그에서 기다립니다.",
         },
       },
       {
         look: FIRST,
         until: (state) => at_call(state, 0, "recv"),
         say: {
-          en: "c2 is about to send three bytes.",
-          ko: "이제 c2가 3바이트를 보냅니다. 어떻게 될까요?",
+          en: "c2 is about to send three bytes, ^a$.",
+          ko: "이제 c2가 3바이트 ^a$를 보냅니다.",
         },
         ask: {
+          question: { en: "Which call returns?", ko: "어느 호출이 돌아올까요?" },
           choices: [{ en: "recv returns", ko: "recv가 돌아온다" }, { en: "accept returns", ko: "accept가 돌아온다" }, { en: "no call returns", ko: "아무 호출도 돌아오지 않는다" }],
           right: 2,
           because: {
-            en: "This recv is about c1's socket, and accept is not called.",
+            en: "The thread waits in recv on c1's socket, and it is not in accept.",
             ko: "지금의 recv는 c1의 소켓만 보고 있고, accept는 불리지도 않았습니다.",
           },
         },
@@ -69,7 +70,7 @@ const LESSONS = {
         look: row("c2"),
         until: (state) => unread(state, "c2") === 3,
         say: {
-          en: "The three bytes have arrived in the kernel, and nobody reads them. The thread still sleeps for c1.",
+          en: "The three bytes have arrived in the kernel, and nobody reads them. The thread is still asleep, waiting for c1.",
           ko: "3바이트가 커널에 도착했지만 읽는 쪽이 없습니다. 스레드는 여전히 c1을 기다리며 잡니다.",
         },
       },
@@ -78,8 +79,8 @@ const LESSONS = {
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "*b",
         say: {
-          en: "c1 has left: recv returned nothing, and the program came back to accept. c2 was there already, and so were its bytes: it has its answer.",
-          ko: "c1이 떠났습니다. recv가 빈 값을 돌려주어 프로그램이 accept로 돌아왔습니다. c2도, c2가 보낸 바이트도 이미 와 있었으므로 곧바로 답을 받았습니다.",
+          en: "c1 has left: recv returned no bytes, which is the end, so the program closed c1 and went back to accept. c2 was there already, and so were its bytes: it has its answer, the a moved on by one.",
+          ko: "c1이 떠났습니다. recv가 끝이라는 뜻으로 0바이트를 돌려주어, 프로그램은 c1을 닫고 accept로 돌아왔습니다. c2도, c2가 보낸 바이트도 이미 와 있었으므로 곧바로 답을 받았습니다. a를 하나 옮긴 b입니다.",
         },
       },
     ],
@@ -101,7 +102,7 @@ const LESSONS = {
         look: THREADS,
         until: (state) => [1, 2].every((one) => at_call(state, one, "sendall", true)),
         say: {
-          en: "Now the threads are held before their next call, and both clients have sent. Both recv came back; each thread is before its sendall. Which of them the system runs next nobody has promised. Here you choose.",
+          en: "Now the threads are held before their next call, and both clients have sent. Both recvs returned, and each thread is stopped just before its sendall. Which one the system would run next is not defined. Here you decide.",
           ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 어느 쪽이 먼저 실행될지는 아무도 약속하지 않았습니다. 여기서는 여러분이 고릅니다.",
         },
       },
@@ -109,15 +110,16 @@ const LESSONS = {
         look: '.threads li[data-state="held"] button',
         until: (state) => [1, 2].some((one) => at_call(state, one, "sendall", true)),
         say: {
-          en: "Press this button, or the other thread's. What do you expect?",
-          ko: "이 버튼이나 다른 스레드의 버튼을 누르세요. 어떻게 될까요?",
+          en: "You will let one thread make one call, with the button beside it.",
+          ko: "스레드 하나가 호출 하나를 하게 하겠습니다. 스레드 옆의 버튼을 쓰면 됩니다.",
         },
         ask: {
+          question: { en: "What happens?", ko: "어떻게 될까요?" },
           choices: [{ en: "one client gets its answer", ko: "클라이언트 하나만 답을 받는다" }, { en: "both do", ko: "둘 다 받는다" }, { en: "neither, until both have been pressed", ko: "둘 다 누를 때까지 아무도 받지 못한다" }],
           right: 0,
           because: {
-            en: "A thread waits for nobody. Press one of them and see.",
-            ko: "스레드는 누구도 기다리지 않습니다. 하나를 눌러서 확인하세요.",
+            en: "A thread waits for no other.",
+            ko: "스레드는 다른 스레드를 기다리지 않습니다.",
           },
         },
       },
@@ -126,8 +128,8 @@ const LESSONS = {
         until: (state) => (got(state, "c1") === "*b") !== (got(state, "c2") === "*c"),
         press: '.threads li[data-call="sendall"] button',
         say: {
-          en: "Only the client of the thread that you chose has its answer. The other's is ready, and waits for its thread.",
-          ko: "고른 스레드의 클라이언트만 답을 받았습니다. 다른 클라이언트의 답도 준비는 되었지만, 자기 스레드를 기다립니다.",
+          en: "Press 'one call' beside thread 1 or thread 2: only the client of the thread that you chose gets its answer. The other's is ready, and waits for its thread.",
+          ko: "스레드 1이나 스레드 2 옆의 ‘호출 하나’를 누르세요. 고른 스레드의 클라이언트만 답을 받습니다. 다른 클라이언트의 답도 준비는 되었지만, 자기 스레드를 기다립니다.",
         },
       },
       {
@@ -135,7 +137,7 @@ const LESSONS = {
         look: "#clients",
         until: (state) => got(state, "c1") === "*b" && got(state, "c2") === "*c",
         say: {
-          en: "Let go, the other thread does the same. In either order both answers are right, since the two have nothing in common.",
+          en: "Released, the other thread does the same. Either order is right, because the two share nothing.",
           ko: "계속하게 하자 다른 스레드도 똑같이 했습니다. 둘 사이에는 공유하는 것이 없으니, 어느 순서로 하든 두 답 모두 맞습니다.",
         },
       },
@@ -148,19 +150,20 @@ const LESSONS = {
         look: TIME,
         until: (state) => at_call(state, 0, "accept"),
         say: {
-          en: "The program of step 1 again. Look at the lane of its thread: light is time in a call. There is next to nothing dark, which is when it runs.",
+          en: "The program of step 1 again. Look at the lane of its thread: light is time in a call, and nearly all of it is that. Dark, which is when it runs, is hardly to be seen.",
           ko: "다시 1단계의 프로그램입니다. 스레드의 줄을 보세요. 연한 색은 호출 안에서 보낸 시간입니다. 실행 중이라는 뜻의 진한 색은 거의 없습니다.",
         },
       },
       {
-        do: [add("silent"), add("by hand"), write("c2")],
+        do: [add("by hand"), add("by hand"), write("c2")],
         look: FIRST,
         until: (state) => at_call(state, 0, "recv") && unread(state, "c2") === 3,
         say: {
-          en: "c1 is silent, c2 has sent. The thread is in recv for c1.",
-          ko: "c1은 말이 없고 c2는 보냈습니다. 스레드는 c1을 위한 recv 안에 있습니다. 스레드는 지금 무엇을 할까요?",
+          en: "c1 says nothing, c2 has sent. The thread is in recv for c1.",
+          ko: "c1은 말이 없고 c2는 보냈습니다. 스레드는 c1을 위한 recv 안에 있습니다.",
         },
         ask: {
+          question: { en: "What is the thread doing?", ko: "스레드는 지금 무엇을 할까요?" },
           choices: [{ en: "it looks at c1 again and again", ko: "c1을 자꾸 다시 들여다본다" }, { en: "the kernel has put it to sleep, and will wake it", ko: "커널이 재워 두었고, 때가 되면 깨운다" }, { en: "it looks whether somebody else has sent", ko: "다른 누군가 보냈는지 살펴본다" }],
           right: 1,
           because: {
@@ -174,7 +177,7 @@ const LESSONS = {
         look: of_client("c1"),
         until: (state) => got(state, "c1") === "*b",
         say: {
-          en: "c1 has sent: the kernel woke the thread, recv came back, and the answer went out. The bytes of c2 would not have woken it: it had named c1.",
+          en: "c1 has sent: the kernel woke the thread, recv came back, and the answer went out. The bytes of c2 had not woken it, because recv was called on c1's socket.",
           ko: "c1이 보냈습니다. 커널이 스레드를 깨우고, recv가 돌아오고, 답이 나갔습니다. c2의 바이트로는 깨어나지 않습니다. recv에 넘긴 것은 c1의 소켓이기 때문입니다.",
         },
       },
@@ -196,8 +199,8 @@ const LESSONS = {
         look: ".time h2",
         until: (state) => state.servers[0]?.vain > 20,
         say: {
-          en: "Nobody has connected, and the program is busy: every round it asks the listening socket, and accept fails with EAGAIN, not now. See the number of calls in vain grow.",
-          ko: "아무도 접속하지 않았는데 프로그램은 바쁩니다. 한 바퀴 돌 때마다 리스닝 소켓에 물어보고, accept는 ‘지금은 없다’는 뜻의 EAGAIN으로 실패합니다. 헛수고한 호출의 수가 늘어나는 것을 보세요.",
+          en: "Nobody has connected, yet the program keeps asking: each round accept returns at once with EAGAIN, 'nothing now'. Watch the number of calls in vain grow.",
+          ko: "아무도 접속하지 않았는데 프로그램은 계속 묻습니다. 한 바퀴 돌 때마다 리스닝 소켓에 물어보고, accept는 ‘지금은 없다’는 뜻의 EAGAIN으로 실패합니다. 헛수고한 호출의 수가 늘어나는 것을 보세요.",
         },
       },
       {
@@ -205,15 +208,16 @@ const LESSONS = {
         look: STEP,
         until: (state) => at_call(state, 0, "accept", true) || at_call(state, 0, "sleep", true),
         say: {
-          en: "Now it is held. Press 'one call' a few times.",
-          ko: "이제 멈춰 세웠습니다. ‘호출 하나’를 몇 번 누르세요. 무엇이 보일까요?",
+          en: "Now it is held. Each press of 'one call' lets it make one.",
+          ko: "이제 멈춰 세웠습니다. ‘호출 하나’를 누를 때마다 호출을 하나씩 합니다.",
         },
         ask: {
+          question: { en: "What will you see if you press it a few times?", ko: "몇 번 누르면 무엇이 보일까요?" },
           choices: [{ en: "accept, accept, accept", ko: "accept, accept, accept" }, { en: "accept and sleep in turn", ko: "accept와 sleep이 번갈아" }, { en: "accept, and then nothing more", ko: "accept 한 번, 그 뒤로는 없음" }],
           right: 1,
           because: {
-            en: "Without the sleep it would ask for ever, as fast as it can.",
-            ko: "sleep이 없으면 낼 수 있는 가장 빠른 속도로 끝없이 묻습니다.",
+            en: "Without the sleep it would ask as fast as it can, and use a whole core. Try it.",
+            ko: "sleep이 없으면 낼 수 있는 가장 빠른 속도로 물어서 코어 하나를 다 씁니다. 눌러 보세요.",
           },
         },
       },
@@ -222,7 +226,7 @@ const LESSONS = {
         look: "#calls",
         until: (state) => state.servers[0]?.peers.size === 2,
         say: {
-          en: "Two clients, of whom none says anything: now each round has three calls in vain, one for each socket.",
+          en: "Two clients, both silent: now each round has three calls in vain, one for each socket.",
           ko: "클라이언트가 둘이지만 아무 말도 하지 않습니다. 이제 한 바퀴마다 헛수고가 세 번입니다. 소켓마다 한 번씩입니다.",
         },
       },
@@ -231,7 +235,7 @@ const LESSONS = {
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "*b",
         say: {
-          en: "c2 has sent, and got its answer when its turn came: up to one sleep later. A longer sleep is fewer calls in vain and later answers; there is no right length.",
+          en: "c2 has sent, and got its answer when its turn came: up to one sleep later. A longer sleep means fewer calls in vain and later answers; no length is right.",
           ko: "c2가 보냈고, 제 차례가 왔을 때 답을 받았습니다. 길게는 sleep 한 번만큼 늦습니다. sleep을 늘리면 헛수고는 줄고 답은 늦어집니다. 딱 맞는 길이는 없습니다.",
         },
       },
@@ -245,15 +249,16 @@ const LESSONS = {
         look: ".set",
         until: (state) => at_call(state, 0, "select") && state.servers[0].set.size === 3,
         say: {
-          en: "One call is about all of them: select is handed the listening socket and both clients, and sleeps until one is ready.",
-          ko: "호출 하나가 모두를 살핍니다. select는 리스닝 소켓과 두 클라이언트를 넘겨받아, 누군가 준비될 때까지 잡니다. 이제 c2가 보내면 어떻게 될까요?",
+          en: "One call watches them all: select is handed the listening socket and both clients, and sleeps until one of them is ready. c2 is about to send.",
+          ko: "호출 하나가 모두를 살핍니다. select는 리스닝 소켓과 두 클라이언트를 넘겨받아, 누군가 준비될 때까지 잡니다. 이제 c2가 보냅니다.",
         },
         ask: {
+          question: { en: "What happens first?", ko: "맨 먼저 무슨 일이 일어날까요?" },
           choices: [{ en: "select comes back with c2", ko: "select가 c2를 들고 돌아온다" }, { en: "recv comes back with the bytes", ko: "recv가 바이트를 들고 돌아온다" }, { en: "select comes back with all three", ko: "select가 셋을 다 들고 돌아온다" }],
           right: 0,
           because: {
-            en: "c2 is about to send. select says who is ready; it reads nothing.",
-            ko: "이제 c2가 보냅니다. select는 누가 준비되었는지 말할 뿐, 아무것도 읽지 않습니다.",
+            en: "select says who is ready; it reads nothing.",
+            ko: "select는 누가 준비되었는지 말할 뿐, 아무것도 읽지 않습니다.",
           },
         },
       },
@@ -271,8 +276,8 @@ const LESSONS = {
         press: STEP,
         until: (state) => at_call(state, 0, "sendall", true) || at_call(state, 0, "select", true),
         say: {
-          en: "Press 'one call': the bytes are read, and the answer is about to be sent.",
-          ko: "‘호출 하나’를 누르세요. 바이트를 읽고, 이제 답을 보내려는 참입니다.",
+          en: "Press 'one call': recv reads the bytes, and the next call will send the answer.",
+          ko: "‘호출 하나’를 누르세요. recv가 바이트를 읽고, 다음 호출이 답을 보냅니다.",
         },
       },
       {
@@ -280,8 +285,8 @@ const LESSONS = {
         press: STEP,
         until: (state) => at_call(state, 0, "select", true),
         say: {
-          en: "Once more, and it is back before select. The whole set is handed over again: the kernel has kept nothing.",
-          ko: "한 번 더 누르면 다시 select 직전입니다. 집합을 통째로 또 넘깁니다. 커널은 아무것도 간직하지 않았습니다.",
+          en: "Press 'one call' once more: the answer goes out, and the thread is back before select. The whole set is handed over again: the kernel has kept nothing.",
+          ko: "‘호출 하나’를 한 번 더 누르세요. 답이 나가고 스레드는 다시 select 직전입니다. 집합을 통째로 또 넘깁니다. 커널은 아무것도 간직하지 않았습니다.",
         },
       },
       {
@@ -289,8 +294,8 @@ const LESSONS = {
         look: FIRST,
         until: (state) => at_call(state, 0, "select"),
         say: {
-          en: "So one thread serves all, and no call is in vain. The price is that set: with ten thousand clients it is ten thousand long, at each call.",
-          ko: "이렇게 스레드 하나가 모두를 처리하고, 헛수고하는 호출은 없습니다. 그 대가가 저 집합입니다. 클라이언트가 만 개이면 호출할 때마다 길이가 만인 집합을 넘깁니다.",
+          en: "So one thread serves all, and no call is in vain. The price is that set: with a thousand clients it is a thousand long, at each call.",
+          ko: "이렇게 스레드 하나가 모두를 처리하고, 헛수고하는 호출은 없습니다. 그 대가가 저 집합입니다. 클라이언트가 천 개이면 호출할 때마다 길이가 천인 집합을 넘깁니다.",
         },
       },
     ],
@@ -303,15 +308,16 @@ const LESSONS = {
         look: ".server:nth-child(2) .set",
         until: (state) => [0, 1].every((one) => state.servers[one]?.set.size === 3),
         say: {
-          en: "Two programs, with the same clients. On the left select is handed the set. On the right the kernel keeps it: epoll was told once of each socket.",
-          ko: "프로그램 둘에 같은 클라이언트들입니다. 왼쪽에서는 select에 집합을 넘깁니다. 오른쪽에서는 커널이 집합을 간직합니다. epoll에는 소켓을 한 번씩만 알렸습니다. 다음에 기다릴 때 epoll에는 무엇을 넘길까요?",
+          en: "Two programs, with the same clients. The one with select hands the set over. For the one with epoll the kernel keeps it: it was told once of each socket.",
+          ko: "프로그램 둘에 같은 클라이언트들입니다. select 쪽은 집합을 넘깁니다. epoll 쪽에서는 커널이 집합을 간직합니다. 소켓을 한 번씩만 알렸습니다.",
         },
         ask: {
+          question: { en: "What is epoll's next wait handed?", ko: "epoll은 다음에 기다릴 때 무엇을 넘겨받을까요?" },
           choices: [{ en: "the set again, all of it", ko: "집합 전체를 다시" }, { en: "nothing", ko: "아무것도 넘기지 않는다" }, { en: "c2, which is ready", ko: "준비된 c2" }],
           right: 1,
           because: {
-            en: "That is what epoll's next wait is handed: it has the list already.",
-            ko: "epoll이 다음에 기다릴 때 넘겨받는 것은 없습니다. 목록은 이미 가지고 있습니다.",
+            en: "It has the list already.",
+            ko: "목록은 이미 가지고 있습니다.",
           },
         },
       },
@@ -329,17 +335,17 @@ const LESSONS = {
         press: STEP,
         until: (state) => [0, 1].every((one) => at_call(state, 0, "sendall", true, one)),
         say: {
-          en: "Press 'one call': each program makes one. Up to here they do the same.",
-          ko: "‘호출 하나’를 누르세요. 프로그램마다 호출을 하나씩 합니다. 여기까지는 둘이 똑같습니다.",
+          en: "Press 'one call' at the top of the page: both programs make one. Up to here they do the same.",
+          ko: "페이지 맨 위의 ‘호출 하나’를 누르세요. 프로그램마다 호출을 하나씩 합니다. 여기까지는 둘이 똑같습니다.",
         },
       },
       {
-        look: "#calls",
+        look: ".server:nth-child(2) .threads",
         press: STEP,
         until: (state) => at_call(state, 0, "select", true, 0) && at_call(state, 0, "epoll.poll", true, 1),
         say: {
-          en: "Once more. The next call of the left one is select, with three sockets; that of the right one is epoll.poll, with none.",
-          ko: "한 번 더 누르세요. 왼쪽의 다음 호출은 소켓 세 개를 넘기는 select이고, 오른쪽의 다음 호출은 아무것도 넘기지 않는 epoll.poll입니다.",
+          en: "Once more. Now the one is before select, with three sockets; the other before epoll.poll, with none.",
+          ko: "한 번 더 누르세요. 한쪽의 다음 호출은 소켓 세 개를 넘기는 select이고, 다른 쪽의 다음 호출은 아무것도 넘기지 않는 epoll.poll입니다.",
         },
       },
       {
@@ -347,7 +353,7 @@ const LESSONS = {
         look: ".server:nth-child(2) .set",
         until: (state) => at_call(state, 0, "epoll.poll", false, 1),
         say: {
-          en: "The more of the clients are silent, the more that is worth: select is handed them all, epoll names those who are ready.",
+          en: "The more clients are silent, the more this saves: select is handed them all, epoll names those who are ready.",
           ko: "말 없는 클라이언트가 많을수록 차이가 커집니다. select는 그들을 모두 넘겨받고, epoll은 준비된 것만 말합니다.",
         },
       },
@@ -361,17 +367,17 @@ const LESSONS = {
         look: ".set",
         until: (state) => /\.(poll|control)$/.test(state.servers[0]?.threads.get(0)?.call?.call ?? "") && state.servers[0].set.size === 3,
         say: {
-          en: "A loop: it sleeps until a socket is ready, and calls whoever wants to know. Beside the listening socket and c1 there is one more: wake-up, a socket that the program sends to itself.",
-          ko: "이벤트 루프입니다. 소켓이 준비될 때까지 자다가, 그 소켓에 걸어 둔 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘웨이크업 소켓’입니다.",
+          en: "A loop: it sleeps until a socket is ready, or a second is over, and calls the function registered for that socket. Beside the listening socket and c1 there is one more: wake-up, a socket by which the program sends to itself.",
+          ko: "이벤트 루프입니다. 소켓이 준비되거나 1초가 지날 때까지 자다가, 그 소켓에 걸어 둔 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘웨이크업 소켓’입니다.",
         },
       },
       {
-        do: [write("c1", "999999999999989\n")],
+        do: [write("c1", "999999999999999989\n")],
         look: THREADS,
         until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.number > 0 && one.state === "runs" && !one.idle),
         say: {
-          en: "c1 asks whether a large number is prime, which takes a second or more. A worker of the pool computes, and the loop is back in its wait: it is free.",
-          ko: "c1이 큰 수가 소수인지 묻습니다. 1초 이상 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
+          en: "c1 asks whether a large number is prime, which takes a minute or more. A worker of the pool computes, and the loop is back in its wait: it is free.",
+          ko: "c1이 큰 수가 소수인지 묻습니다. 1분 이상 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
         },
       },
       {
@@ -379,35 +385,35 @@ const LESSONS = {
         look: of_client("c2"),
         until: (state) => got(state, "c2") === "prime\n",
         say: {
-          en: "c2 asked for a small one. It has its answer, whether or not c1 has.",
-          ko: "c2는 작은 수를 물었습니다. c1이 답을 받았든 아니든 c2는 답을 받았습니다.",
+          en: "c2 asked for a small one, 7, and has its answer. c1 still waits for its own.",
+          ko: "c2는 작은 수 7을 물었고 이미 답을 받았습니다. c1은 아직 기다립니다.",
         },
       },
       {
-        do: [HOLD, write("c2", "11\n"), { do: "step" }],
+        do: [HOLD, write("c2", "11\n")],
         look: THREADS,
-        until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.state === "held" && one.call.call === "send"),
-        press: STEP,
+        until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.number && one.state === "held" && one.call.call === "send"),
+        press: '.threads li:first-child[data-state="held"] button',
         say: {
-          en: "Now the threads are held. Press 'one call' until a worker is before send: it has an answer, but only the loop's thread may send that to the client. So it sends a byte to wake-up.",
-          ko: "이제 스레드들이 멈춰 있습니다. 워커가 send 직전에 올 때까지 ‘호출 하나’를 누르세요. 워커에게는 답이 있지만, 클라이언트에게 보내도 되는 것은 루프의 스레드뿐입니다. 그래서 웨이크업 소켓에 1바이트를 보냅니다.",
+          en: "c2 has asked again, about 11, and the threads are held. Press 'one call' beside the main thread a few times: it reads the question, and a worker works it out. The worker is then held before send: it may not write to c2 itself, so it sends one byte to wake-up.",
+          ko: "c2가 다시 11을 물었고, 스레드들은 멈춰 있습니다. 메인 스레드 옆의 ‘호출 하나’를 몇 번 누르세요. 메인 스레드가 물음을 읽고 워커가 계산합니다. 그 워커는 send 직전에 멈춥니다. c2에 직접 써서는 안 되므로, 웨이크업 소켓에 1바이트를 보내려는 것입니다.",
         },
       },
       {
         look: ".loop",
-        press: STEP,
+        press: '.threads li[data-call="send"][data-state="held"] button',
         until: (state) => state.servers[0]?.wake > 0,
         say: {
-          en: "Press once more: the byte is on its way to the loop, which sleeps, or is about to.",
-          ko: "한 번 더 누르세요. 바이트가 루프로 가는 중입니다. 루프는 자고 있거나, 이제 자려는 참입니다.",
+          en: "Press 'one call' beside that worker: the byte is on its way to the loop, and wakes it.",
+          ko: "그 워커 옆의 ‘호출 하나’를 누르세요. 바이트가 루프로 가서 루프를 깨웁니다.",
         },
       },
       {
         do: [GO],
         look: of_client("c2"),
-        until: (state) => got(state, "c2") === "prime\nprime\n" && got(state, "c1") === "prime\n",
+        until: (state) => got(state, "c2") === "prime\nprime\n",
         say: {
-          en: "Let go: the loop woke up, read the byte, and sent the answer itself. No two threads ever touch the same client.",
+          en: "Released, the loop woke, read the byte, and sent the answer. No two threads ever touch the same client.",
           ko: "계속하게 했습니다. 루프가 깨어나 바이트를 읽고, 답은 루프가 직접 보냈습니다. 두 스레드가 같은 클라이언트를 건드리는 일은 없습니다.",
         },
       },

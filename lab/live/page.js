@@ -16,7 +16,7 @@ const TEXT = {
     connections: "connections", unread: "arrived, not read", unsent: "sent, not taken",
     handed: "handed over, at every call", keeps: "kept in the kernel", handed_over: (n) => `${n} ${n === 1 ? "socket" : "sockets"}`, came_back: "came back", not_yet: "not yet",
     wake: (n) => `${n} ${n === 1 ? "byte" : "bytes"} on the way to wake the loop`, timers: "timers", due: (s) => `in ${s.toFixed(2)} s`,
-    queue: (n) => `jobs that wait for a worker: ${n}`, workers: "pool",
+    queue: (n) => `jobs that waited for a worker when the loop last looked: ${n}`, workers: "pool",
     counted: (n, vain) => `${n} calls, ${vain} in vain (EAGAIN)`,
     dropped: (n) => `${n} calls since the last picture`,
     ended: "The program has ended: ", unseen: "No call of it is seen: it is no Python, or one that minds no PYTHONPATH.",
@@ -25,9 +25,15 @@ const TEXT = {
     end: "the end", refuses: (what) => `cannot ${what}`, is: (who, fd) => `${who}, descriptor ${fd}`,
     nobody_held: "No thread is held: all sleep in a call, until a client does something.",
     right: "Yes.", wrong: (what) => `No: ${what}.`, which: "Which call comes next?",
-    lesson_end: "That was all of it. Change something: hold it, add clients, see.",
+    lesson_end: (n) => `End of lesson ${n}. Or change something: hold the program, add a client, see.`, go_to: (n) => `lesson ${n}`,
     key: "Keys: h hold or let run, space one call, arrows move in a recording.",
-    lane_runs: "Threads: dark runs, light is in a call, hatched is held. Clients: hatched has got nothing yet, blue has sent and waits.",
+    lane_runs: "The last 20 s. Of a thread: dark runs, light is in a call or waits, hatched is held. Of a client: hatched has got nothing yet, blue has sent and waits, grey is silent.",
+    of: (n, all) => `${n} of ${all}`, first_press: "next: press the outlined button first", chosen: "your answer", recording: (what) => `A recording: ${what}`,
+    play: "play", pause: "pause", each: (s) => `a call every ${s} s`, lost_place: "lesson, from the beginning",
+    about: {
+      script: "does what simple_client.py does", "by hand": "sends what you type", silent: "connects, and says nothing", "never reads": "asks for much and takes none of it: some MiB, until all is full",
+      "half-close": "sends, then only listens", reset: "leaves in the middle, without an end", flood: "sends much, without a pause", "ten at once": "ten of the script, which go on by themselves",
+    },
     language: "language", named: "English", words: {},
   },
   ko: {
@@ -44,7 +50,7 @@ const TEXT = {
     connections: "연결", unread: "도착, 안 읽음", unsent: "보냄, 안 가져감",
     handed: "호출할 때마다 넘김", keeps: "커널이 보관", handed_over: (n) => `소켓 ${n}개`, came_back: "돌아온 것", not_yet: "아직",
     wake: (n) => `루프를 깨우러 가는 중인 바이트 ${n}개`, timers: "타이머", due: (s) => `${s.toFixed(2)}초 뒤`,
-    queue: (n) => `워커를 기다리는 작업: ${n}`, workers: "풀",
+    queue: (n) => `루프가 마지막으로 보았을 때 워커를 기다리던 작업: ${n}`, workers: "풀",
     counted: (n, vain) => `호출 ${n}번, 헛수고(EAGAIN) ${vain}번`,
     dropped: (n) => `직전 화면 이후 호출 ${n}번`,
     ended: "프로그램이 끝났습니다: ", unseen: "이 프로그램의 호출은 하나도 보이지 않습니다. Python이 아니거나 PYTHONPATH를 따르지 않습니다.",
@@ -53,9 +59,15 @@ const TEXT = {
     end: "끝", refuses: (what) => `${what} 실패`, is: (who, fd) => `${who}, 디스크립터 ${fd}`,
     nobody_held: "멈춘 스레드가 없습니다. 클라이언트가 무언가 할 때까지 모두 호출 안에서 잡니다.",
     right: "맞습니다.", wrong: (what) => `아닙니다. 답은 ‘${what}’입니다.`, which: "다음 호출은 무엇일까요?",
-    lesson_end: "여기까지입니다. 이제 바꿔 보세요. 멈추고, 클라이언트를 추가하고, 지켜보세요.",
+    lesson_end: (n) => `안내 ${n}은 여기까지입니다. 이제 바꿔 보세요. 프로그램을 멈추고, 클라이언트를 추가하고, 지켜보세요.`, go_to: (n) => `안내 ${n}`,
     key: "키: h는 멈추기와 계속하기, 스페이스는 호출 하나, 녹화에서는 화살표로 이동합니다.",
-    lane_runs: "스레드: 진하면 실행 중, 연하면 호출 안, 빗금은 멈춤. 클라이언트: 빗금은 아직 아무것도 못 받음, 파랑은 보내고 기다리는 중.",
+    lane_runs: "지난 20초. 스레드: 진하면 실행 중, 연하면 호출 안이거나 대기 중, 빗금은 멈춤. 클라이언트: 빗금은 아직 아무것도 못 받음, 파랑은 보내고 기다리는 중, 회색은 말 없음.",
+    of: (n, all) => `${all}개 중 ${n}번째`, first_press: "다음: 먼저 테두리를 두른 버튼을 누르세요", chosen: "고른 답", recording: (what) => `녹화: ${what}`,
+    play: "재생", pause: "일시 정지", each: (s) => `${s}초에 호출 하나`, lost_place: "안내를 처음부터",
+    about: {
+      script: "simple_client.py가 하는 대로 합니다", "by hand": "입력한 것을 보냅니다", silent: "접속하고 아무 말도 하지 않습니다", "never reads": "많이 요청하고 하나도 가져가지 않습니다. 몇 MiB면 모두 가득 찹니다",
+      "half-close": "보낸 뒤에는 듣기만 합니다", reset: "대화 도중에 끝도 없이 떠납니다", flood: "쉬지 않고 많이 보냅니다", "ten at once": "시나리오 열 개가 저절로 진행됩니다",
+    },
     language: "언어", named: "한국어",
     words: {
       script: "시나리오", "by hand": "직접 입력", silent: "말 없음", "never reads": "읽지 않음", "half-close": "하프 클로즈", reset: "리셋", flood: "쉬지 않고 보냄",
@@ -79,7 +91,7 @@ function nothing() {
 
 function server() {
   return {
-    title: "", files: {}, file: "", threads: new Map(), names: new Map(), set: new Map(), ready: null,
+    title: "", files: {}, file: "", threads: new Map(), names: new Map(), never_sleeps: new Set(), set: new Map(), ready: null,
     mechanism: "", listener: null, peers: new Map(), kernel: null, wake: 0, timers: [], queue: null, calls: 0, vain: 0,
     rows: [], exit: "", unseen: false,
   };
@@ -101,7 +113,7 @@ function apply(state, e) {
     case "exit": s.exit = e.how; for (const thread of s.threads.values()) over(thread, e.t); break;
     case "kernel": s.kernel = e.backlog ? e : null; break;
     case "thread": thread_event(s, e); break;
-    case "idle": thread_of(s, e.thread, e.t).idle = e.idle; break;
+    case "idle": idle(s, e); break;
     case "begin": begin(state, s, e); break;
     case "leave": leave(s, e); break;
     case "end": end(state, s, e); break;
@@ -120,6 +132,15 @@ function thread_event(s, e) {
   if (e.over) over(thread, e.t);
 }
 
+// Whether a thread sleeps in no call that is recorded.
+function idle(s, e) {
+  const thread = thread_of(s, e.thread, e.t);
+  thread.idle = e.idle;
+  if (thread.call) return;
+  close_lane(thread, e.t);
+  if (e.idle) thread.lane.push({ from: e.t, until: null, kind: "in", label: "" });
+}
+
 function over(thread, t) {
   close_lane(thread, t);
   thread.state = "over"; thread.call = null; thread.until ??= t;
@@ -132,10 +153,12 @@ function close_lane(thread, t) {
 
 function begin(state, s, e) {
   const thread = thread_of(s, e.thread, e.t);
-  thread.idle = false; thread.call = e; thread.state = e.held ? "held" : "in"; e.at = e.t;
+  close_lane(thread, e.t);
+  thread.idle = false; thread.call = e; e.never_sleeps = s.never_sleeps.has(e.fd); thread.state = e.held ? "held" : "in"; e.at = e.t;
   thread.lane.push({ from: e.t, until: null, kind: e.held ? "held" : "in", label: e.call });
   if (e.file && s.files[e.file]) s.file = e.file;
   if (["listen", "accept"].includes(e.call)) s.listener = e.fd;
+  if (e.call === "setblocking" && e.given?.[0] === false) s.never_sleeps.add(e.fd);
   if (HANDED.test(e.call)) s.set = new Map(e.fds);
   else for (const [fd, way] of e.fds ?? []) way ? s.set.set(fd, way) : s.set.delete(fd);
   if (WAITS.test(e.call)) { s.mechanism = e.call; s.ready = null; }
@@ -164,7 +187,7 @@ function end(state, s, e) {
   if (thread.lane.length > 4000) thread.lane.splice(0, 1000);
   if (e.error === "EAGAIN") s.vain += e.count ?? 1;
   else if (call.call === "accept" && e.result != null) s.peers.set(e.result, e.peer);
-  else if (call.call === "close") { s.peers.delete(call.fd); if (!HANDED.test(s.mechanism)) s.set.delete(call.fd); }
+  else if (call.call === "close") { s.peers.delete(call.fd); s.never_sleeps.delete(call.fd); if (!HANDED.test(s.mechanism)) s.set.delete(call.fd); }
   else if (is_wakeup(s, call) && e.result) s.wake += call.call === "send" ? e.result : -e.result;
   if (e.ready) s.ready = e.ready;
   thread.call = null; thread.state = "runs";
@@ -217,7 +240,7 @@ function who(s, fd, peer) {
 }
 
 function phrase(s, e) {
-  const given = (e.given ?? []).map((one) => (typeof one === "string" && one !== "None" ? JSON.stringify(one) : one));
+  const given = (e.given ?? []).map((one) => (typeof one === "string" && !one.startsWith("(") ? JSON.stringify(one) : one));
   if (HANDED.test(e.call)) given.unshift(T.handed_over(e.handed));
   else if (e.fd != null) given.unshift(who(s, e.fd, e.call === "accept" ? null : e.peer));
   return `${e.call}(${given.join(", ")})`;
@@ -240,6 +263,7 @@ function name_of(thread) {
 function shown_state(thread) {
   if (thread.state === "runs" && thread.idle) return "idle";
   if (thread.state !== "in") return thread.state;
+  if (thread.call.never_sleeps) return "calling";
   const long = RECORDED ? thread.call.long : clock() - thread.call.at > 0.05;
   return long ? "sleeps" : "calling";
 }
@@ -306,6 +330,7 @@ function draw() {
     $("#said").classList.toggle("bad", Boolean(exit));
   } else dirty = true;
   draw_lesson();
+  document.documentElement.style.setProperty("--head", `${$("header").offsetHeight}px`);
 }
 let drawn_at = 0, said_at = 0;
 
@@ -331,7 +356,7 @@ function draw_server(place, { s, number }) {
 
 function make_thread(number) {
   const row = make("li", {}, make("b"), " ", make("span", { className: "state" }), " ", make("span", { className: "call" }), " ");
-  row.append(make("button", { textContent: T.step, hidden: true, onclick: () => wish({ do: "step", session: number, thread: row.thread }) }));
+  row.append(make("button", { textContent: T.step, className: "step", disabled: true, onclick: () => wish({ do: "step", session: number, thread: row.thread }) }));
   return row;
 }
 
@@ -344,7 +369,7 @@ function draw_thread(row, s, thread) {
   row.children[1].className = `state ${shown}`;
   const what = shown === "idle" ? T.elsewhere : thread.call ? phrase(s, thread.call) + (thread.call.line ? T.line_at(thread.call.line) : "") : "";
   text(row.children[2], shown === "held" ? T.before(what) : what);
-  row.children[3].hidden = shown !== "held" || RECORDED !== null;
+  row.children[3].disabled = shown !== "held" || RECORDED !== null;
 }
 
 function draw_code(list, s) {
@@ -353,20 +378,19 @@ function draw_code(list, s) {
   if (list.file !== s.file) {
     list.file = s.file;
     list.setAttribute("aria-label", s.file);
-    list.replaceChildren(...lines.map((line) => make("li", {}, make("span", { textContent: line || " " }))));
+    list.replaceChildren(...lines.map((line) => make("li", {}, make("b", { className: "who" }), make("span", { textContent: line || " " }))));
     list.marked = new Map();
   }
   const marks = new Map();
   for (const thread of s.threads.values())
     if (thread.call?.file === s.file && thread.call.line)
       (marks.get(thread.call.line) ?? marks.set(thread.call.line, []).get(thread.call.line)).push(thread);
-  for (const [line, item] of list.marked) if (!marks.has(line)) { item.className = ""; item.children[1]?.remove(); list.marked.delete(line); }
+  for (const [line, item] of list.marked) if (!marks.has(line)) { item.className = ""; text(item.children[0], ""); list.marked.delete(line); }
   for (const [line, threads] of marks) {
     const item = list.children[line - 1];
     if (!item) continue;
-    const names = threads.slice(0, 3).map((one) => `${name_of(one)} ${T[shown_state(one)]}`).join(", ");
-    if (!item.children[1]) item.append(make("span", { className: "who" }));
-    text(item.children[1], `◀ ${names}${threads.length > 3 ? " …" : ""}`);
+    const names = threads.slice(0, 2).map((one) => T.short(one.number)).join(" ");
+    text(item.children[0], `${names}${threads.length > 2 ? " …" : ""} ▶`);
     item.className = threads.some((one) => one.state === "held") ? "at held" : "at";
     if (!list.marked.has(line) && list.clientHeight) {
       const top = item.offsetTop - list.offsetTop;
@@ -391,6 +415,7 @@ function draw_kernel(place, s) {
   chips(backlog, s.kernel?.backlog.map(label) ?? [], false, s.kernel ? T.nobody : T.unknown);
   const accepted = new Map([...s.peers].map(([fd, peer]) => [peer, fd]));
   const rows = s.kernel ? Object.entries(s.kernel.connections).slice(0, 200) : [...s.peers.values()].map((peer) => [peer, null]);
+  rows.sort(([one], [other]) => (accepted.get(one) ?? 1e9) - (accepted.get(other) ?? 1e9));
   if (!table.tHead) {
     table.createTHead().append(make("tr", {}, ...["", T.unread, T.unsent].map((one) => make("th", { textContent: one, scope: "col" }))));
     table.append(make("tbody"));
@@ -413,18 +438,20 @@ function draw_kernel(place, s) {
   const lines = [];
   if (s.wake > 0) lines.push(T.wake(s.wake));
   if (s.timers.length) lines.push(`${T.timers}: ${s.timers.map((one) => T.due(one)).join(", ")}`);
-  if (s.queue !== null) lines.push(T.queue(s.queue));
+  if (s.queue) lines.push(T.queue(s.queue));
   text(loop, lines.join("; "));
 }
 
 // The lanes of time.
 
+const GONE = new Set(["end", "failed", "left"]);
 const HEIGHT = 16, NAME = 92, WINDOW = 20;
 
 function draw_lanes(canvas, s, number) {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
-  const threads = [...s.threads.values()].filter((one) => one.lane.length).slice(-8);
-  const clients = [...state.clients.values()].filter((one) => one.at[number]).slice(-10);
+  const threads = [...s.threads.values()].slice(-8);
+  const gone = (client) => GONE.has(client.at[number].state);
+  const clients = [...state.clients.values()].filter((one) => one.at[number]).sort((one, other) => gone(one) - gone(other)).slice(0, 10);
   const now = RECORDED ? state.t : clock();
   const from = RECORDED ? RECORDED.first : now - WINDOW, until = RECORDED ? RECORDED.last : now;
   const ratio = devicePixelRatio || 1, width = canvas.clientWidth;
@@ -460,7 +487,7 @@ function draw_lanes(canvas, s, number) {
       for (const one of thread.lane) if ((one.until ?? now) >= from) bar(y, one.from, one.until ?? now, one.kind, one.label);
     });
   pen.fillStyle = colour("dim");
-  pen.fillText(RECORDED ? `${(until - from).toFixed(1)} s` : `${WINDOW} s`, NAME, y + 6);
+  pen.fillText(RECORDED ? `${(until - from).toFixed(1)} s` : `- ${WINDOW} s`, NAME, y + 6);
   if (RECORDED) { pen.fillStyle = colour("mark"); pen.fillRect(x(now) - 1, 0, 2, y); }
 }
 
@@ -471,14 +498,18 @@ function draw_clients() {
   text($("h2", place), T.clients);
   if (!RECORDED && !adding.children.length && state.kinds.length) {
     const kind = make("select", { ariaLabel: T.kind }, ...state.kinds.map((one) => new Option(word(one), one)));
-    adding.append(kind, make("button", { textContent: T.add, onclick: () => wish({ do: "add", kind: kind.value }) }));
+    const about = make("small", { textContent: T.about[kind.value] });
+    kind.addEventListener("change", () => text(about, T.about[kind.value]));
+    adding.append(kind, make("button", { textContent: T.add, onclick: () => wish({ do: "add", kind: kind.value }) }), about);
   }
-  const shown = [...state.clients.values()].filter((one) => !one.left).slice(-100);
+  const there = [...state.clients.values()].filter((one) => !one.left);
+  const over = (one) => one.at.every((here) => GONE.has(here.state));
+  const shown = [...there.filter((one) => !over(one)).slice(-100), ...there.filter(over).slice(-5)];
   sync($("ul", place), shown, (one) => one.name, make_client, draw_client);
 }
 
 function make_client(client) {
-  const typed = make("input", { ariaLabel: `${client.name}: ${T.line}`, size: 12, value: "^abc$" });
+  const typed = make("input", { ariaLabel: `${client.name}: ${T.line}`, size: 12, value: lines_wanted() ? "7" : "^a$" });
   const send = (event) => { event.preventDefault(); wish({ do: "write", client: client.name, text: typed.value + (lines_wanted() ? "\n" : "") }); };
   const controls = RECORDED ? [] : [
     make("button", { className: "next", onclick: () => wish({ do: "next", client: client.name }) }),
@@ -541,6 +572,7 @@ function draw_controls() {
   text($("#hold"), state.paused ? T.go : T.hold);
   $("#hold").setAttribute("aria-pressed", String(state.paused));
   $("#step").disabled = !state.paused;
+  if (document.activeElement !== $("#speed")) $("#speed").value = state.delay;
   const choose = $("#program"), beside = $("#beside");
   if (choose.options.length !== state.programs.length) {
     choose.replaceChildren(...state.programs.map((one) => new Option(one)));
@@ -563,15 +595,15 @@ function make_languages() {
 }
 
 function make_live(bar) {
-  const open = () => wish({ do: "open", titles: [...new Set([$("#program").value, $("#beside").value].filter(Boolean))] });
-  const speeds = [[T.full_speed, 0], ["0.1 s", 0.1], ["0.5 s", 0.5], ["1 s", 1]];
+  const open = () => end_lesson() ?? wish({ do: "open", titles: [...new Set([$("#program").value, $("#beside").value].filter(Boolean))] });
+  const speeds = [[T.full_speed, 0], ...[0.1, 0.5, 1].map((one) => [T.each(one), one])];
   bar.append(
     make("button", { id: "hold", title: T.key, onclick: () => wish({ do: "mode", paused: !state.paused, delay: state.delay }) }),
     make("button", { id: "step", textContent: T.step, onclick: one_call }),
     make("label", {}, `${T.speed} `, make("select", { id: "speed", onchange: (e) => wish({ do: "mode", paused: false, delay: Number(e.target.value) }) }, ...speeds.map(([name, value]) => new Option(name, value)))),
     make("label", {}, `${T.program} `, make("select", { id: "program", onchange: open })),
     make("label", {}, `${T.beside} `, make("select", { id: "beside", onchange: open })),
-    make("button", { id: "again", textContent: T.again, onclick: open }),
+    make("button", { id: "again", textContent: T.again, onclick: () => (lesson ? start_lesson(lesson.number) : open()) }),
     make("label", {}, `${T.lesson} `, make("select", { id: "chosen", onchange: (e) => start_lesson(Number(e.target.value)) },
       new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one)))),
     make_languages());
@@ -661,17 +693,17 @@ let playing = null;
 
 function make_replay(bar) {
   const move = (by) => () => to_call((state.servers[0]?.calls ?? 0) + by);
-  const play = (e) => {
+  const play = () => {
     if (playing) { clearInterval(playing); playing = null; } else playing = setInterval(() => {
-      if (at >= RECORDED.length) { clearInterval(playing); playing = null; } else move(1)();
+      if (at >= RECORDED.length) play(); else move(1)();
     }, 400);
-    e.target.setAttribute("aria-pressed", String(playing !== null));
+    text($("#play"), playing === null ? T.play : T.pause);
   };
   bar.append(
     make("button", { textContent: "|◀", ariaLabel: T.restart, onclick: () => to_call(0) }),
     make("button", { id: "back", textContent: "◀", ariaLabel: T.back, onclick: move(-1) }),
-    make("button", { id: "play", textContent: "▶▶", ariaLabel: T.itself, onclick: play }),
     make("button", { id: "forth", textContent: "▶", ariaLabel: T.next, onclick: move(1) }),
+    make("button", { id: "play", textContent: T.play, onclick: play }),
     make("input", { id: "place", type: "range", min: 0, max: RECORDED.length, ariaLabel: T.time, oninput: (e) => to(Number(e.target.value)) }),
     make("span", { id: "where" }), make_languages());
 }
@@ -680,55 +712,80 @@ function make_replay(bar) {
 
 let lesson = null;
 
+function end_lesson() {
+  lesson = null;
+  $("#chosen").value = 0;
+  $("#lesson").hidden = true;
+  outline();
+}
+
 async function start_lesson(number, from = null) {
-  for (const one of document.querySelectorAll(".look")) one.classList.remove("look");
+  end_lesson();
+  if (!LESSONS[number]) return;
   $("#chosen").value = number;
-  lesson = LESSONS[number] ? { number, steps: LESSONS[number].steps, at: -1 } : null;
-  $("#lesson").hidden = !lesson;
-  if (!lesson) return;
+  $("#lesson").hidden = false;
+  lesson = { number, steps: LESSONS[number].steps, at: -1 };
   if (from !== null) { lesson.at = Number(from); return; } // its programs run already
   await wish({ do: "open", titles: LESSONS[number].programs });
   await next_sentence();
 }
 
 async function next_sentence() {
-  lesson.at += 1;
-  lesson.answered = lesson.answer = null;
+  Object.assign(lesson, { at: lesson.at + 1, chosen: null, met: false, outlined: null });
   $("#lesson").replaceChildren();
-  const step = lesson.steps[lesson.at];
-  for (const one of step?.do ?? []) await wish(one);
+  for (const one of lesson.steps[lesson.at]?.do ?? []) await wish(one);
   dirty = true;
 }
+
+function outline(wanted = null) {
+  for (const one of document.querySelectorAll(".look")) if (one !== wanted) one.classList.remove("look");
+  wanted?.classList.add("look");
+}
+
+const said_in = (words) => words[LANG] ?? words.en;
 
 function draw_lesson() {
   if (!lesson) return;
   const place = $("#lesson"), step = lesson.steps[lesson.at];
-  for (const one of document.querySelectorAll(".look")) one.classList.remove("look");
-  if (!step) { place.replaceChildren(make("p", { textContent: T.lesson_end })); return; }
-  const there = step.until(state);
-  if (there) for (const one of [].concat(step.look)) document.querySelector(one)?.classList.add("look");
+  if (!step) return draw_end(place);
+  lesson.met ||= step.until(state); // what has been seen once was seen
+  const target = lesson.met ? step.look : step.press;
+  const there = target ? document.querySelector(target) : null;
+  outline(there);
+  if (there && lesson.outlined !== target) { lesson.outlined = target; there.scrollIntoView({ block: "nearest" }); }
   if (!place.children.length) {
-    place.append(make("p", { textContent: step.say[LANG] ?? step.say.en }), make("div", { className: "row" }), make("p", { className: "answer" }),
-      make("button", { textContent: T.next, onclick: next_sentence }));
-    if (step.ask) for (const choice of step.ask.choices)
-      $(".row", place).append(make("button", { className: "choice", textContent: choice[LANG] ?? choice.en ?? choice, onclick: () => answer(choice) }), " ");
+    place.append(make("p", { textContent: said_in(step.say) }), make("p", { className: "question" }), make("p", { className: "answer" }), make("div", { className: "row" },
+      make("button", { className: "go", onclick: next_sentence }), make("button", { textContent: T.lost_place, onclick: () => start_lesson(lesson.number) }),
+      make("small", { textContent: T.of(lesson.at + 1, lesson.steps.length) })));
+    if (step.ask)
+      $(".question", place).append(`${said_in(step.ask.question)} `, ...step.ask.choices.flatMap((one) => [make("button", { className: "choice", textContent: said_in(one), onclick: () => answer(one) }), " "]));
   }
-  place.dataset.at = lesson.at; place.dataset.there = there;
-  $("button:not(.choice)", place).disabled = !there || Boolean(step.ask && !lesson.answered);
-  text($(".answer", place), lesson.answer ?? "");
+  place.dataset.at = lesson.at; place.dataset.there = lesson.met;
+  const go = $(".go", place);
+  go.disabled = !lesson.met || Boolean(step.ask && !lesson.chosen);
+  text(go, !lesson.met && step.press ? T.first_press : T.next);
 }
 
 function answer(choice) {
-  const { ask } = lesson.steps[lesson.at];
-  const right = ask.choices[ask.right];
-  const told = ask.because[LANG] ?? ask.because.en;
-  lesson.answered = true;
-  lesson.answer = choice === right ? `${T.right} ${told}` : `${T.wrong(right[LANG] ?? right.en ?? right)} ${told}`;
+  const { ask } = lesson.steps[lesson.at], right = ask.choices[ask.right], place = $("#lesson");
+  lesson.chosen = choice;
+  ask.choices.forEach((one, i) => place.querySelectorAll(".choice")[i].setAttribute("aria-pressed", String(one === choice)));
+  text($(".answer", place), `${choice === right ? T.right : T.wrong(said_in(right))} ${said_in(ask.because)}`);
   dirty = true;
 }
 
+function draw_end(place) {
+  outline();
+  if (place.children.length) return;
+  place.dataset.at = lesson.at;
+  const next = lesson.number + 1;
+  place.append(make("p", { textContent: T.lesson_end(lesson.number) }), make("div", { className: "row" },
+    ...(LESSONS[next] ? [make("button", { textContent: T.go_to(next), onclick: () => start_lesson(next) })] : []),
+    make("button", { textContent: T.lost_place, onclick: () => start_lesson(lesson.number) })));
+}
+
 document.title = T.title;
-text($("h1"), T.title);
+text($("h1"), RECORDED ? T.recording(RECORDED.find((e) => e.kind === "start")?.title ?? "") : T.title);
 RECORDED ? replay() : live();
 draw();
 if (!RECORDED && QUERY.get("lesson")) {

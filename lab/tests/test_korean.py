@@ -95,7 +95,7 @@ def test_the_language_is_changed_at_the_same_place(chrome: Any) -> None:
     with Live("1/minimal", "--lang", "ko") as live:
         shown = Page(chrome, f"{live.url}&lesson=1")
         shown.shows("#lesson p", "프로그램 하나, 스레드 하나")
-        shown.click("#lesson > button")
+        shown.click("#lesson .go")
         shown.shows("#lesson p", "c1이 접속했습니다")
         assert shown.js("document.documentElement.lang") == "ko"
         shown.choose("#language", "en")
