@@ -26,7 +26,9 @@ GLOSSARY = ROOT / "docs" / "glossary.ko.md"
 BOARD = ROOT / "docs" / "board"
 """The pictures for the board; korean.md there has the words in them."""
 
-PAGES = sorted({*ROOT.glob("*.ko.md"), *ROOT.glob("*/*.ko.md")} - {GLOSSARY})
+WHERE = "*.ko.md", "*/*.ko.md", "exercises/*/*.ko.md"
+
+PAGES = sorted({page for one in WHERE for page in ROOT.glob(one)} - {GLOSSARY})
 
 PICTURES = sorted(
     page.with_suffix(".ko.svg") for page in BOARD.glob("*.svg") if ".ko" not in page.suffixes
@@ -65,11 +67,14 @@ def rows(file: Path, columns: int) -> list[list[str]]:
 
 
 def translated(text: str) -> str:
-    """Return what is generated, with the glossary's sentences; `{}` is what varies in them."""
+    """Return what is generated, with the glossary's sentences, and links to Korean pages.
+
+    `{}` is what varies in a sentence.
+    """
     for theirs, ours in rows(GLOSSARY, 2):
         pattern = r"\s+".join(map(re.escape, theirs.split())).replace(r"\{\}", "(.+?)")
         text = re.sub(rf"{pattern}(?!\d)", partial(filled, ours), text)
-    return text
+    return text.replace("/README.md)", "/README.ko.md)")
 
 
 def filled(ours: str, found: re.Match[str]) -> str:

@@ -140,6 +140,7 @@ def test_what_an_exercise_is_made_of(exercise: Exercise) -> None:
     assert exercise.shown in page
     assert len(re.sub(r"```.*?```", "", page, flags=re.DOTALL).split()) <= 200
     assert {path.name for path in exercise.program.parent.iterdir()} - {"__pycache__"} == {
+        "README.ko.md",
         "README.md",
         "program.py",
     }
