@@ -28,6 +28,7 @@ class Exercise:
     checks: tuple[str, ...]
     fails: tuple[str, ...]
     hints: tuple[str, ...]
+    hints_ko: tuple[str, ...]
     never: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     gives_up: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ nothing is kept of what they did, so it is always true.
   python -m lab exercise
   python -m lab exercise 3
   python -m lab exercise 3 --hint
+  python -m lab exercise 3 --hint --lang ko
   python -m lab exercise 3 --watch
 """
 
@@ -17,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from lab.check.report import Report
@@ -24,6 +26,7 @@ from lab.check.suite import FAILED, Check, Verdict
 from lab.exercises import programs, runs
 from lab.exercises.catalogue import EXERCISES, LEARNER, Exercise
 from lab.harness.servers import ROOT, ServerError
+from lab.live.page import LANGUAGES
 from lab.show import arguments
 
 ASKED = LEARNER / ".asked.json"
@@ -42,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         if wanted:
             raise arguments.Wrong(f"--{wanted} of which exercise?")
         return stand()
+    if args.lang == "ko":
+        exercise = replace(exercise, hints=exercise.hints_ko)
     asked = read_asked()
     again = asked.get("last") == [exercise.number, wanted]
     asked["last"] = [exercise.number, wanted]
@@ -128,7 +133,7 @@ def hint(exercise: Exercise, asked: dict[str, Any], _: bool) -> int:
     given = asked.setdefault("hints", {})
     number = min(given.get(exercise.number, 0) + 1, len(exercise.hints))
     given[exercise.number] = number
-    print(f"{number} of {len(exercise.hints)}: {exercise.hints[number - 1]}")
+    print(f"{number}/{len(exercise.hints)}: {exercise.hints[number - 1]}")
     return 0
 
 
@@ -183,6 +188,7 @@ def exercise_of(text: str) -> Exercise:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("exercise", metavar="N", nargs="?", type=exercise_of, help="which")
+    parser.add_argument("--lang", choices=LANGUAGES, help="what the hints are in")
     either = parser.add_mutually_exclusive_group()
     for name, way in WAYS.items():
         what = str(way.__doc__).rstrip(".")

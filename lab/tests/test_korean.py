@@ -1,8 +1,13 @@
-"""The browser view in both languages: each has all of it, and one can change."""
+"""The browser view and the exercises in both languages: each has all of it, and one can change."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from lab.exercises.catalogue import EXERCISES, Exercise
 from lab.live import app, page
 from lab.live.clients import KINDS, Client
 from lab.pages import korean
@@ -103,3 +108,37 @@ def test_the_language_is_changed_at_the_same_place(chrome: Any) -> None:
         shown.until("q('#lesson').dataset.there === 'true'")
         assert shown.js("[state.clients.size, QUERY.get('at')]") == [1, None]
         assert live.token.partition("&")[0] in shown.js("location.search")
+
+
+def faults(exercise: Exercise) -> Iterator[str]:
+    """Yield what is wrong with the Korean of an exercise: its hints, and its title."""
+    if len(exercise.hints) != len(exercise.hints_ko):
+        yield "not as many hints"
+    for pair in zip(exercise.hints, exercise.hints_ko, strict=False):
+        theirs, ours = (sorted(re.findall(r"`[^`]+`", one)) for one in pair)
+        if theirs != ours:
+            yield f"{ours}, in English {theirs}"
+    for one in exercise.hints_ko:
+        yield from (*korean.left(one), *(never for never, _ in korean.forbidden(one)))
+    page = exercise.program.with_name("README.ko.md").read_text().replace("`", "")
+    title = korean.translated(exercise.title)
+    if f"# {int(exercise.number)}. {title}\n" not in page:
+        yield f"{title} is not the title of its page"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda one: str(one.name))
+def test_an_exercise_says_the_same_in_both(exercise: Exercise) -> None:
+    assert list(faults(exercise)) == []
+
+
+def test_what_an_exercise_does_not_say_in_both_is_found() -> None:
+    one = EXERCISES["03"]
+    first, second, third = one.hints_ko
+    for wrong, said in (
+        ([first, second], "not as many hints"),
+        ([first.replace("`close`", "`end`"), second, third], "['`end`', '`with`'], in English"),
+        ([first, second.replace("연결", "커넥션"), third], "커넥션"),
+        ([first, one.hints[1], third], "A socket that is closed"),
+    ):
+        assert said in "\n".join(faults(replace(one, hints_ko=tuple(wrong))))
+    assert "is not the title" in "".join(faults(replace(one, title="Survive a reset")))
