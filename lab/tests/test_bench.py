@@ -223,6 +223,7 @@ def test_a_peer_keeps_the_contract(peer: Contestant, times: bool) -> None:
     assert failures(peer, half(RIGHT, times)) == set()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", ["C on epoll", "C on libuv"])
 def test_the_limit_keeps_the_contract(name: str, limit: dict[str, Contestant]) -> None:
     if name not in limit:

@@ -57,6 +57,7 @@ def here(exercise: Exercise) -> None:
         pytest.skip("no epoll here")
 
 
+@pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(300)
 @each
@@ -66,6 +67,7 @@ def test_the_start_fails_what_it_names(exercise: Exercise) -> None:
     assert failed(found).keys() == set(exercise.fails), failed(found)
 
 
+@pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(300)
 @each
@@ -77,6 +79,7 @@ def test_the_solution_holds(exercise: Exercise) -> None:
     assert runs.holds(exercise, solution, found)
 
 
+@pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("exercise", "name"), WRONG, ids=lambda one: getattr(one, "number", one))

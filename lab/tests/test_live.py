@@ -42,7 +42,9 @@ class Live:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert self.process.stdout
-        self.url = self.process.stdout.readline().split()[-1]
+        line = self.process.stdout.readline()
+        assert "token=" in line, line
+        self.url = line.split()[-1]
         self.place = urlsplit(self.url)
         (self.token,) = parse_qs(self.place.query)["token"]
 
