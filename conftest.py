@@ -45,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "aside: run beside others; see conftest.py")
     config.addinivalue_line("markers", "in_turn: run when nothing else does; see conftest.py")
     config.addinivalue_line("markers", "full: run with --full only")
+    config.addinivalue_line("markers", "sized: larger with --full")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # With vfork(2), exec has failed with EFAULT once in some thousand starts, from many threads.
     subprocess._USE_VFORK = False  # type: ignore[misc]  # its documented way out

@@ -22,6 +22,9 @@ COMPARE_TIMES = {"latency", "side_by_side", "burst", "fair"}
 PATIENCE = 10.0
 """Seconds that a server has for each answer that it owes."""
 
+SIZED = {"late_reader", "thinks", "idle_memory", "idle_cpu", "thousand_idle"}
+"""Checks whose sizes these are."""
+
 SMALLER = ((talk, "LATE", 8), (talk, "THINKS", 1.0), (costs, "IDLE", 700), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
@@ -38,6 +41,7 @@ def each(checks: Iterable[Check], full: Iterable[str] = ()) -> pytest.MarkDecora
                 check,
                 id=check.name,
                 marks=[pytest.mark.in_turn] * (check.name in COMPARE_TIMES)
+                + [pytest.mark.sized] * (check.name in SIZED)
                 + [pytest.mark.full] * (check.rung in full),
             )
             for check in checks

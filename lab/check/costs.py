@@ -87,13 +87,13 @@ def never_reads(server: Endpoint) -> str:
     offered = b"^" + b"a" * (OFFERED * MiB)
     with greeted(server) as sock:
         before = server.memory() if server.ours else 0
-        taken = send_until_stuck(sock, offered) / MiB
+        taken = send_until_stuck(sock, offered, 0.3) / MiB  # one that copies much is slow
         grown = (server.memory() - before) / MiB if server.ours else 0
         leave([sock], server.patience)
     seen = f"{taken:.0f} of {OFFERED} MiB were taken from one that reads nothing"
     if not server.ours:
         return must(taken < 0.75 * OFFERED, f"{seen}; its memory is not measured here")
-    return must(grown < 24, f"{seen}, and its memory grew by {grown:.1f} MiB")
+    return must(grown < 16, f"{seen}, and its memory grew by {grown:.1f} MiB")
 
 
 @check("step5_select")

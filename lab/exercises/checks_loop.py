@@ -30,6 +30,7 @@ from lab.harness.clients import (
     serves,
     settle,
     those_ready,
+    to_the_end,
 )
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint, leave
@@ -49,8 +50,8 @@ PIECE = 16 * 1024
 MOST = 4
 """Clients that an exercise may have at once."""
 
-WAKES = 4
-"""That a server may wake in half a second without reason."""
+WAKES = 3
+"""That a server may wake in a second without reason: our loop does so once."""
 
 
 @check("step5_select")
@@ -157,6 +158,12 @@ def all_that_came(server: Endpoint) -> str:
                 here = bool(those_ready([each], server.patience))
                 must(here, f"number {i + 1} of {len(come)} that came at once is not greeted")
                 expect(each, b"*")
+        with at_a_halt(server):
+            brief = server.connect()
+            brief.sendall(b"^a$")
+            brief.shutdown(socket.SHUT_WR)
+        with brief:  # the end came with what was said, and nobody tells of it again
+            must(to_the_end(brief) == b"*b", "one that said all at once is owed `*b`")
     return f"{said * PIECE:,} bytes that came at once, and {len(come)} clients"
 
 
@@ -180,8 +187,8 @@ def stale_event(server: Endpoint) -> str:
             for sock in there:
                 sock.sendall(b"^a$")
                 expect(sock, b"b", b"^a$")
-            those_ready([oldest], server.patience)
-            must(ended(oldest), "the oldest is still there")
+            with contextlib.suppress(ConnectionError):
+                to_the_end(oldest)  # it may be answered first, or not
             oldest.close()
         more = server.descriptors() - before
     must(more <= 0, f"{more} descriptors more are open, with as many clients as before")
@@ -272,9 +279,9 @@ def asleep(server: Endpoint) -> str:
     with greeted(server):
         settle(server)
         before = woken(server)
-        time.sleep(0.5)
+        time.sleep(1)
         times = woken(server) - before
-    return must(times <= WAKES, f"woken {times} times in half a second")
+    return must(times <= WAKES, f"woken {times} times in a second")
 
 
 def woken(server: Endpoint) -> int:
