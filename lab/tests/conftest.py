@@ -2,9 +2,12 @@
 
 import pytest
 
+from lab.check import suite
 from lab.tests import commands
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the tests, before they are collected."""
+    """Tell the tests, before they are collected; so many at once take longer than one."""
     commands.FULL = config.getoption("full")
+    suite.ALL *= 3
+    suite.BOUND *= 3

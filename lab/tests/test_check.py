@@ -227,7 +227,16 @@ def test_the_name_is_said_before_the_verdict() -> None:
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("name", ["trickles", "sends_byte_by_byte", "answers_once"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trickles",
+        *(
+            pytest.param(one, marks=pytest.mark.full)
+            for one in ("sends_byte_by_byte", "answers_once")
+        ),
+    ],
+)
 def test_it_ends_whatever_a_server_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "ALL", 12.0)
     start = time.monotonic()
