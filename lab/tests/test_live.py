@@ -214,12 +214,11 @@ def test_two_side_by_side_get_the_same() -> None:
         live.do(do="add", kind="script")
         live.do(do="play", client="c1")
         events = live.events(has("client", 2, did="end"))
-        each = [
-            [(e["did"], e.get("size"), e.get("data")) for e in events if wanted(e, s)]
-            for s in (0, 1)
-        ]
-        assert each[0] == each[1]
-        assert sum(size or 0 for did, size, _ in each[0] if did == "received") == 19
+        mine = [[one for one in events if wanted(one, number)] for number in (0, 1)]
+        sent = [[one["data"] for one in each if one["did"] == "send"] for each in mine]
+        got = ["".join(one["data"] for one in each if one["did"] == "received") for each in mine]
+        assert sent[0] == sent[1]
+        assert got == ["*bcdbcuf23436bc1111"] * 2
         selects = [
             e["handed"] for e in events if e.get("call") == "select" and e["kind"] == "begin"
         ]
