@@ -142,21 +142,31 @@ def late_reader(server: Endpoint) -> str:
     """
     said, due = (b"".join(part) for part in zip(*blocks(), strict=True))
     due = b"*" + due
+    stuck = read_late(server, said, due)
+    return f"{len(due):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
+
+
+def read_late(server: Endpoint, said: bytes, due: bytes) -> int:
+    """Say all this, and read only when nothing moves; return how many bytes were taken by then.
+
+    Failed unless what is due comes back.
+    """
     with reads_late(server) as sock:
         # A machine may stand still for 0.1.
         stuck = send_until_stuck(sock, said[: ENOUGH * MiB], 0.3)
-        answer = exchange(sock, [said[stuck:]], due)
-        compare(answer, due, sock)
-    return f"{len(answer):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
+        compare(exchange(sock, [said[stuck:]], due), due, sock)
+    return stuck
+
+
+def block() -> bytes:
+    """Return about a MiB to say, in short frames, since their length is another check's."""
+    return b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
 
 
 @functools.cache
 def blocks() -> list[tuple[bytes, bytes]]:
-    """Return what to say, about a MiB each, and what is owed for it; 26 of them are different.
-
-    In short frames, since their length is another check's.
-    """
-    said = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
+    """Return what to say, a `block` each, and what is owed for it; 26 of them are different."""
+    said = block()
     due, a_to_z = owed(said), bytes(range(ord("a"), ord("z") + 1))
     found = []
     for i in range(26):

@@ -9,12 +9,11 @@ import time
 from itertools import pairwise
 
 from lab.check.suite import check, fresh
-from lab.check.talk import reads_late
+from lab.check.talk import block, read_late
 from lab.harness.clients import (
     Failed,
     MiB,
     compare,
-    exchange,
     expect,
     greeted,
     greeted_clients,
@@ -277,10 +276,7 @@ def late(server: Endpoint) -> str:
     `send` may take less than you give it, and says how much: keep the rest, and send it when there
     is room, before anything else.
     """
-    block = b"".join(b"^" + letters(32_000 + i) + b"$" for i in range(32))
-    due = b"*" + owed(block) * TAKEN
-    with reads_late(server) as sock:
-        stuck = send_until_stuck(sock, block * TAKEN, 0.3)
-        answer = exchange(sock, [(block * TAKEN)[stuck:]], due)
-        compare(answer, due, sock)
+    said = block()
+    due = b"*" + owed(said) * TAKEN
+    stuck = read_late(server, said * TAKEN, due)
     return f"{len(due):,} bytes, of which nothing was read until {stuck / MiB:.0f} MiB were taken"

@@ -13,6 +13,7 @@ import termios
 import time
 from collections.abc import Iterable, Iterator
 
+from common.serving import peer_name
 from lab.harness.deadline import OutOfTime, left, over
 from lab.harness.processes import NotMeasured, connections
 from lab.harness.servers import Endpoint, leave
@@ -125,10 +126,11 @@ def queued(sock: socket.socket) -> int:
 
 def until_read(sock: socket.socket, quiet: float = 0.2) -> None:
     """Wait until the server has read all that was sent, or nothing of it has moved for so long."""
-    here = "{}:{}".format(*sock.getsockname()[:2])
+    address = sock.getsockname()
+    here, port = peer_name(address), address[1]
     before, since = -1, time.monotonic()
     while before and time.monotonic() - since < min(quiet, left(quiet)):
-        at = queued(sock) + sum(one.unread for one in connections() if one.peer == here)
+        at = queued(sock) + sum(one.unread for one in connections(port) if one.peer == here)
         if at != before:
             before, since = at, time.monotonic()
         time.sleep(0.01)

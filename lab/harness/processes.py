@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from common.serving import peer_name
+
 _LINUX = sys.platform == "linux"
 
 
@@ -96,7 +98,7 @@ ESTABLISHED, CLOSE_WAIT, LISTEN = "01", "08", "0A"
 
 
 class Connection(NamedTuple):
-    """One end of a TCP connection, or a listening socket: addresses are HOST:PORT.
+    """One end of a TCP connection, or a listening socket: addresses as `peer_name` writes them.
 
     `unsent` are the bytes that the other end's kernel has not taken, `unread` those that this one's
     program has not. `inode` is 0 while no program has it.
@@ -112,11 +114,13 @@ class Connection(NamedTuple):
     inode: int
 
 
-def connections() -> Iterator[Connection]:
-    """Yield every TCP connection here, where the system has a table of them (proc(5))."""
+def connections(port: int) -> Iterator[Connection]:
+    """Yield what has this port at either end, where the system has a table of it (proc(5))."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                if f":{port:04X} " not in line:
+                    continue
                 _, local, peer, state, queues, *_ = words = line.split()
                 unsent, unread = (int(size, 16) for size in queues.split(":"))
                 ends = (*_address(local), *_address(peer))
@@ -124,13 +128,13 @@ def connections() -> Iterator[Connection]:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Return an address of the kernel's table as HOST:PORT, and the port."""
+    """Return an address of the kernel's table, and its port."""
     digits, _, port = text.partition(":")
     words = [bytes.fromhex(digits[i : i + 8]) for i in range(0, len(digits), 8)]
     packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
     number = int(port, 16)
     host = socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
-    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}", number
+    return peer_name((host, number)), number
 
 
 def listening(port: int) -> str | None:
@@ -140,7 +144,7 @@ def listening(port: int) -> str | None:
     """
     if not _LINUX:
         return None
-    for one in connections():
+    for one in connections(port):
         if one.state == LISTEN and one.local_port == port:
             return "::1" if one.local.startswith("[::1]") else "127.0.0.1"
     return ""

@@ -147,9 +147,7 @@ class App:
             session.paused, session.delay = bool(paused), min(max(float(delay), 0.0), 10.0)
             if not paused:
                 session.go()
-            self.events.append(
-                {"s": number, "kind": "mode", "paused": session.paused, "delay": session.delay}
-            )
+            self.emit(number, {"kind": "mode", "paused": session.paused, "delay": session.delay})
 
     def step(self, session: int | None = None, thread: int | None = None) -> None:
         """Let one thread make its call: of one server, or of each."""

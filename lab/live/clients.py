@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from common.serving import peer_name
 from lab.harness.clients import MiB, letters, reset
 from simple_client import SCRIPT
 
@@ -72,8 +73,7 @@ class Client:
         """Connect, and listen from now on, unless it is one that never reads."""
         self.say(did="connect")
         await asyncio.get_running_loop().sock_connect(self.sock, self.address)
-        host, port = self.sock.getsockname()[:2]
-        self.say(did="connected", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self.say(did="connected", address=peer_name(self.sock.getsockname()))
         if self.kind != DEAF:
             self.start(self.hear())
 

@@ -9,6 +9,7 @@ what is in each.
 import asyncio
 import contextlib
 import json
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.harness import processes
-from lab.harness.servers import ROOT, Foreign, Server
+from lab.harness.servers import ROOT, Server
 from lab.live.clients import Client
-from lab.observe.run import observed
+from lab.observe.run import starting
 
 Event = dict[str, Any]
 
@@ -60,9 +61,7 @@ class Session:
         listening = await asyncio.start_unix_server(self.thread, gate, limit=1 << 20)
         self.ends.push_async_callback(self.close, listening)
         self.say("start", title=self.title, command=" ".join(self.command))
-        kind = Foreign if any("{port}" in word for word in self.command) else Server
-        self.server = kind(observed(self.command, Path(gate)))
-        self.server.command = self.command
+        self.server = starting(self.command, Path(gate), stdin=subprocess.DEVNULL)
         self.ends.push_async_callback(asyncio.to_thread, self.server.__exit__)
         await asyncio.to_thread(self.server.wait_until_ready)
         self.say("serves", seen=bool(self.shown))
@@ -201,7 +200,7 @@ def kernel(port: int) -> Event:
     have arrived at the client and are not read there. Empty where the system does not say.
     """
     backlog, connections, there = [], {}, {}
-    for one in (every := list(processes.connections())):
+    for one in (every := list(processes.connections(port))):
         if one.peer_port == port:
             there[one.local] = one.unread
     for one in every:

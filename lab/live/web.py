@@ -31,7 +31,7 @@ POLICY = (
 
 
 class Web(http.server.ThreadingHTTPServer):
-    """The HTTP server. `left` is set while nobody has the page open who had it before."""
+    """The HTTP server: how many `readers` have the page open, and whether one ever `came`."""
 
     daemon_threads = True
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from lab.harness.servers import ROOT, Foreign, Server, ServerError
 from lab.observe import record
@@ -47,6 +48,19 @@ class Session:
         return record.read(self.files)
 
 
+def starting(
+    command: Sequence[str], file: Path, port: int = 0, stdin: int | IO[bytes] | None = None
+) -> Server:
+    """Return an observed server that starts up; with a port in its command, or its own, a Foreign.
+
+    It reads `stdin`, as `Popen` takes it.
+    """
+    silent = port or any("{port}" in word for word in command)
+    server = (Foreign if silent else Server)(observed(command, file), port=port, stdin=stdin)
+    server.command = command  # the name by which to speak of it
+    return server
+
+
 @contextlib.contextmanager
 def watched(command: Sequence[str], port: int = 0, stdin: Path | None = None) -> Iterator[Session]:
     """Run a server under observation; it has ended after the block, the record is still there.
@@ -57,15 +71,12 @@ def watched(command: Sequence[str], port: int = 0, stdin: Path | None = None) ->
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         files = {process: Path(folder, process) for process in (SERVER, CLIENT)}
-        silent = port or any("{port}" in word for word in command)
         given = stack.enter_context(stdin.open("rb")) if stdin else None
-        words = observed(command, files[SERVER])
-        server = (Foreign if silent else Server)(words, port=port, stdin=given)
-        server.command = command  # the name by which to speak of it
+        server = starting(command, files[SERVER], port, given)
         try:
             stack.enter_context(server)
         except ServerError as error:
-            known = silent or "ended" in str(error)
+            known = server.own_group or "ended" in str(error)
             raise error if known else ServerError(f"{error}{HINT}") from None
         if not files[SERVER].exists():
             raise Wrong(f"`{server.name}` {UNOBSERVED}")
