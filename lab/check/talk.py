@@ -237,7 +237,8 @@ def exact(server: Endpoint) -> str:
     with greeted(server) as sock:
         for size in SIZES:
             piece = letters(size)
-            sock.sendall(b"^")
+            sock.sendall(b"^a")
+            expect(sock, b"b", b"^a")  # it has read that, and so it comes with nothing else
             sock.sendall(piece)
             expect(sock, owe(piece), piece)
             sock.sendall(b"$")
