@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 if not __package__:  # `python path/to/lab COMMAND`, from anywhere
@@ -52,11 +53,17 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
+def as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """Do what Ctrl-C would do now: within `asyncio.run` that is to cancel the task, not to raise."""
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+
 def main() -> int:
     """Run the command that was asked for; return its status."""
     args = parser().parse_args()
     # So that the servers a command has started end with it, whatever ends it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, as_ctrl_c)
     status = 1
     try:
         status = int(args.run(args))

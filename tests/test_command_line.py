@@ -142,7 +142,7 @@ def test_ends_while_it_is_busy(step: str) -> None:
     with servers.start(step, "--quiet") as server, server.connect() as sock:
         clients.send_until_stuck(sock, b"^" + b"a" * (32 * clients.MiB))
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(servers.END) == 0
+        assert server.wait(servers.END) == 0
         assert trouble(server) == []
 
 
@@ -153,7 +153,7 @@ def test_two_signals_right_after_the_start(step: str, gap: float) -> None:
         server.process.send_signal(signal.SIGINT)
         time.sleep(gap)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(servers.END) == 0
+        assert server.wait(servers.END) == 0
         assert "Traceback" not in server.log()
 
 
@@ -180,7 +180,7 @@ serving.run(serving.arguments("").parse_args(["0"]), serve)
 def test_an_interrupt_that_gets_lost_does_not_keep_it_alive() -> None:
     command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(ROOT)]
     with Server([*command, sys.executable, "-c", LOST_INTERRUPT]) as server:
-        assert server.process.wait(servers.END) == 0
+        assert server.wait(servers.END) == 0
         assert "Exception" not in server.log()
 
 
@@ -338,7 +338,7 @@ def test_step3_narrates_each_call() -> None:
 def test_step3_once_ends_when_the_first_client_has_left() -> None:
     with servers.start("step3_blocking", "--once") as server:
         clients.conversation(server, b"^abc$")
-        assert server.process.wait(server.patience) == 0
+        assert server.wait(server.patience) == 0
 
 
 def test_step4_folds_rounds_that_repeat() -> None:

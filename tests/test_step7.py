@@ -184,7 +184,7 @@ def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals)
             while len(started := processes.children(server.pid)) < 2:
                 time.sleep(0.01)
             server.process.send_signal(number)
-            status = server.process.wait(servers.END)
+            status = server.wait(servers.END)
         assert status == (0 if number == signal.SIGINT else -signal.SIGKILL)
         with socket.create_server((server.host, server.port)):
             pass  # the port is free, at once

@@ -44,7 +44,7 @@ def holds(server: Server, name: str) -> None:
     said, owed = TALK[name]
     assert [answer(server, said) for _ in range(3)] == [owed] * 3
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(END) == 0
+    assert server.wait(END) == 0
 
 
 # The log, and standard output
@@ -137,7 +137,7 @@ def test_as_the_first_process_of_a_namespace(server: str) -> None:
     with Server([*inside, *command(server)]) as running:
         (pid,) = processes.children(running.pid)
         os.kill(pid, signal.SIGTERM)
-        assert running.process.wait(END) == 0
+        assert running.wait(END) == 0
 
 
 @pytest.mark.full
@@ -150,7 +150,7 @@ def test_developers_warnings_find_nothing(server: str) -> None:
             sock.sendall(said)
             assert clients.exactly(sock, len(owed)) == owed
             running.process.send_signal(signal.SIGINT)
-            assert running.process.wait(END) == 0
+            assert running.wait(END) == 0
         log = running.log()
     assert "Warning" not in log
     assert "Traceback" not in log
@@ -189,7 +189,7 @@ def test_asyncio_ended_while_busy_says_nothing(server: str) -> None:
             thread.start()
             time.sleep(0.1)
             running.process.send_signal(signal.SIGTERM)
-            status = running.process.wait(END)
+            status = running.wait(END)
             stop.set()
             thread.join()
             assert (status, running.log()) == (0, "")

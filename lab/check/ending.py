@@ -4,7 +4,6 @@ import contextlib
 import math
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -139,10 +138,8 @@ def drains(server: Endpoint) -> str:
             compare(to_the_end(sock), due)
         except OSError as error:
             raise Failed(f"who was served got a reset ({error.strerror})") from None
-        try:
-            own.process.wait(END)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"still there {END} s after everybody had left") from None
+        if own.wait(END) is None:
+            raise Failed(f"still there {END} s after everybody had left")
     return f"{len(due):,} bytes after SIGTERM, and nobody new"
 
 

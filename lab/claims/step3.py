@@ -64,7 +64,7 @@ def zero_bytes_is_the_end(full: bool) -> Finding:
     with start(STEPS[2], "--once") as server:
         with greeted(server):
             pass
-        status = server.process.wait(5)
+        status = server.wait(5)
         log = server.log()
     seen = "recv returned 0 bytes" in log
     said = "`recv returned 0 bytes`" if seen else "no such line"

@@ -104,12 +104,12 @@ class Program(Foreign):
         self.stopped = True
         self.terminate(self.end)
         self.send_signal(signal.SIGKILL)
-        status = self.process.wait()
+        status = self.wait()
         while others := marked(self.pid):
             for pid in others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return status
+        return status or 0
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()

@@ -1,6 +1,7 @@
 """Starting servers as a reader would: each in a process of its own, on a free port."""
 
 import contextlib
+import math
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -219,6 +221,7 @@ class Server(Endpoint):
             self._log.close()
             raise ServerError(f"cannot run {words[0]}: {error.strerror}") from None
         self.pid = self.process.pid
+        self._looks = threading.Lock()
 
     def choose(self, port: int) -> int:
         """Return the port to tell it: 0, which lets it take a free one, unless one is given."""
@@ -269,12 +272,33 @@ class Server(Endpoint):
 
     def ended(self, wait: float = 0) -> str:
         """Say how it ended, and what it logged last; "" if it still runs after `wait` seconds."""
-        try:
-            status = self.process.wait(wait)
-        except subprocess.TimeoutExpired:
+        if (status := self.wait(wait)) is None:
             return ""
         how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
         return f"it ended {how}; {self.last()}"
+
+    def wait(self, seconds: float = math.inf) -> int | None:
+        """Wait for its end; return its status, None if it still runs after so many seconds.
+
+        `Popen.wait` leaves its lock taken if Ctrl-C comes at a bad moment, and whoever waits next
+        waits for ever.
+        """
+        deadline, pause = time.monotonic() + seconds, 0.0005
+        while (status := self._status()) is None and (rest := deadline - time.monotonic()) > 0:
+            time.sleep(min(pause, rest))
+            pause = min(2 * pause, 0.05)
+        return status
+
+    def _status(self) -> int | None:
+        with self._looks:
+            if self.process.returncode is None:
+                try:
+                    ended, status = os.waitpid(self.pid, os.WNOHANG)
+                except ChildProcessError:  # taken, and lost at a Ctrl-C
+                    ended, status = self.pid, 0
+                if ended:
+                    self.process.returncode = os.waitstatus_to_exitcode(status)
+            return self.process.returncode
 
     def tree(self, zombies: bool = False) -> list[int]:
         """Return the process, those it has started, and so on; see `processes.tree`."""
@@ -304,14 +328,14 @@ class Server(Endpoint):
         """
         for _ in range(seconds):
             self.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self.process.wait(1)
+            if (status := self.wait(1)) is not None:
+                return status
         return None
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, if it is still there."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
+        if self._status() is None:
+            os.kill(self.pid, number)
 
     def stop(self) -> int:
         """Send SIGTERM, wait, and return the status; kill it if it does not end in time."""
@@ -319,8 +343,8 @@ class Server(Endpoint):
         status = self.terminate(END)
         if status is None:
             self.send_signal(signal.SIGKILL)
-            status = self.process.wait()
-        return status
+            status = self.wait()
+        return status or 0
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -347,8 +371,8 @@ class Foreign(Server):
         """Wait until somebody listens on its port; ServerError if nobody does."""
         deadline = time.monotonic() + START_UP
         while not self._found():
-            if self.process.poll() is not None:
-                raise ServerError(f"{self.name}: {self.ended()}")
+            if ended := self.ended():
+                raise ServerError(f"{self.name}: {ended}")
             if time.monotonic() > deadline:
                 raise ServerError(f"{self.name} does not listen on that port; {self.last()}")
             time.sleep(left(0.01))
@@ -374,7 +398,7 @@ class Foreign(Server):
         self.stopped = True
         self.terminate(1)
         self.send_signal(signal.SIGKILL)
-        return self.process.wait()
+        return self.wait() or 0
 
 
 def environment() -> dict[str, str]:

@@ -148,8 +148,8 @@ def drive(session: Session, client: Sequence[str], seconds: float) -> list[str]:
 def wait(server: Server, seconds: float) -> list[str]:
     """Let the reader drive it; return how it ended, if it has, unless the reader ended it."""
     where = f"{server.host}:{server.port}"
-    print(f"serving on {where} for {seconds:g} s; Ctrl-C ends it", file=sys.stderr, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
+        print(f"serving on {where} for {seconds:g} s; Ctrl-C ends it", file=sys.stderr, flush=True)
         how = server.ended(seconds)
         return [f"the server: {how}"] if how else []
     return []
