@@ -4,10 +4,12 @@ A test with the mark `aside` starts what it needs itself, and most of its time i
 tests are begun in threads when the session begins, in their order; where the turn of one comes,
 its outcome is waited for. So it is a plain function with a name, for `-k` and all else. But it
 takes only what it is parametrized with, and `tmp_path`; one with another fixture is run as if it
-had no mark.
+had no mark. Who fails beside others may have been in want of the machine: the first few such are
+run once more at the end, by themselves, and are named.
 
 A test with the mark `in_turn` compares times, or wants many descriptors: it runs at the end, when
-nothing else does. One with the mark `full` runs with `--full` only, as CI does.
+nothing else does; so does one with `monkeypatch`, for what it changes is there for all threads.
+One with the mark `full` runs with `--full` only, as CI does.
 """
 
 import inspect
@@ -27,12 +29,17 @@ from lab.harness import processes
 WORKERS = 7
 """Tests at a time, at most."""
 
+AGAIN = 5
+"""Tests that may be run once more, at most: where many fail, it is not the machine."""
+
 CONNECTIONS = 1200
 """Descriptors that a test may take."""
 
 pytest_plugins = ["tests.summary"]
 
 ASIDE = pytest.StashKey[Future[object]]()
+
+once_more: list[pytest.Item] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,10 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def alone(item: pytest.Item) -> bool:
+    """Return whether a test runs when nothing else does."""
+    changes = "monkeypatch" in getattr(item, "fixturenames", ())
+    return changes or item.get_closest_marker("in_turn") is not None
+
+
 def values(item: pytest.Item) -> dict[str, object] | None:
     """Return what a test that runs aside is to be called with; None for any other test."""
-    marks = {mark.name for mark in item.iter_markers()}
-    if "aside" not in marks or "in_turn" in marks or not isinstance(item, pytest.Function):
+    if not isinstance(item, pytest.Function) or alone(item):
+        return None
+    if not item.get_closest_marker("aside"):
         return None
     given = [mark.args[0] for mark in item.iter_markers("parametrize")]
     names = {name for one in given for name in ([one] if isinstance(one, str) else one)}
@@ -68,7 +82,7 @@ def values(item: pytest.Item) -> dict[str, object] | None:
 
 def order(item: pytest.Item) -> int:
     """Return 0 for a test of the main thread, 1 for one aside, 2 for one in turn."""
-    return 2 if item.get_closest_marker("in_turn") else int(values(item) is not None)
+    return 2 if alone(item) else int(values(item) is not None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -103,6 +117,28 @@ def nothing_left(
     pool.shutdown()
     assert processes.children(os.getpid()) == []
     assert threading.enumerate() == [threading.main_thread()]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Put one that failed beside others off to the end."""
+    begun = item.stash.get(ASIDE, None)
+    if begun is None or len(once_more) == AGAIN:
+        return None
+    error = begun.exception()
+    if error is None or isinstance(error, pytest.skip.Exception):
+        return None
+    del item.stash[ASIDE]
+    once_more.append(item)
+    item.session.items.append(item)
+    item.session._setupstate.teardown_exact(nextitem or item)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name those that were run once more."""
+    for item in once_more:
+        terminalreporter.line(f"failed beside others, and was run once more: {item.nodeid}")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,9 +9,7 @@ from tests import contract
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lower what is large, unless it is to be run in full."""
-    if not config.getoption("full"):
-        for module, name, size in contract.SMALLER:
-            setattr(module, name, size)
+    contract.resize(config)
 
 
 @pytest.fixture(scope="session", autouse=True)

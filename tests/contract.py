@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 import pytest
@@ -27,6 +28,13 @@ SIZED = {"late_reader", "thinks", "idle_memory", "idle_cpu", "thousand_idle"}
 
 SMALLER = ((talk, "LATE", 8), (talk, "THINKS", 1.0), (costs, "IDLE", 700), (many, "MANY", 250))
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
+
+
+def resize(config: pytest.Config) -> None:
+    """Lower what is large, unless it is to be run in full."""
+    if not config.getoption("full"):
+        for module, name, size in SMALLER:
+            setattr(module, name, size)
 
 
 each_step = pytest.mark.parametrize("step", STEPS)
@@ -103,8 +111,11 @@ LENDER = Lender()
 GREET: set[tuple[str, ...]] = set()
 """The commands whose servers have sent their `*`: without that nothing else can be seen of one."""
 
-BROKEN: set[tuple[str, ...]] = set()
-"""The commands whose servers have broken a promise; for others they are given less time."""
+BROKEN = Counter[tuple[str, ...]]()
+"""How many promises the servers of a command have broken."""
+
+MANY = 3
+"""Broken promises, after which a server is given less time for others."""
 
 
 def declared(check: Check, step: str) -> str:
@@ -125,7 +136,7 @@ def tried(check: Check, step: str, command: list[str]) -> tuple[Verdict, str]:
         stack.push(server)  # which ends it
         for one in (check,) if key in GREET else (CHECKS["ack"], check):
             # What is not to come is not waited for.
-            other = 1 if key in BROKEN else PATIENCE
+            other = 1 if BROKEN[key] >= MANY else PATIENCE
             server.patience = 0.5 if declared(one, step) == FAILED else other
             verdict = judge(one, server)
             if verdict.outcome != HELD:
@@ -157,7 +168,7 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
         return
     if verdict.outcome == NOT_MEASURED and sys.platform != "linux":
         pytest.skip(verdict.seen)  # other systems do not tell as much of a process
-    BROKEN.add(tuple(command))
+    BROKEN[tuple(command)] += 1
     does, seen = BREAKS, verdict.seen
     if expected == FAILED and verdict.outcome == HELD:
         does = KEEPS

@@ -9,11 +9,11 @@ import socket
 from lab.broken.right import Right
 
 
-class AtMostFiveHundred(Right):
+class AtMostTwoHundred(Right):
     """It sends away whoever does not fit into its table."""
 
     async def start(self, sock: socket.socket) -> None:
-        if len(self.tasks) < 500:
+        if len(self.tasks) < 200:
             await super().start(sock)
         else:
             sock.close()

@@ -23,6 +23,8 @@ from lab.harness import processes, servers
 from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
 from tests.contract import each_half, half
 
+pytestmark = pytest.mark.aside
+
 QUICK = "ack,cuts,ends"
 
 
@@ -61,7 +63,6 @@ OUTSIDERS = {
 }
 
 
-@pytest.mark.aside
 @each_half
 @pytest.mark.parametrize("name", OUTSIDERS)
 def test_honest_outsiders_pass_what_they_can(name: str, times: bool, tmp_path: Path) -> None:
@@ -96,7 +97,6 @@ def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
-@pytest.mark.aside
 def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
     """The server is a child of the command, and ignores SIGTERM."""
     noted = tmp_path / "pid"
@@ -121,7 +121,6 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.aside
 def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
     server = tmp_path / "wrapper"
     server.write_text(f"#!/bin/sh\n{BROKEN} $2 $1\nexit\n")
@@ -176,6 +175,12 @@ def test_what_a_server_logs_is_shown_with_its_failure() -> None:
     )
     done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
     assert "owed '*'\n          it logged:\n          Oh dear\n" in done.stdout
+
+
+def test_a_wait_that_ctrl_c_broke_off_holds_nobody_up() -> None:
+    with catalogue.started("right") as server:
+        server.process._waitpid_lock.acquire()  # type: ignore[attr-defined]  # as Popen leaves it
+    assert server.process.returncode is not None
 
 
 def test_a_server_that_dies_is_named_with_its_last_words() -> None:
@@ -263,7 +268,6 @@ CAUSES = [
 ]
 
 
-@pytest.mark.aside
 @pytest.mark.parametrize(("name", "check", "advice"), CAUSES)
 def test_the_advice_is_for_what_was_seen(name: str, check: str, advice: str) -> None:
     with Foreign(catalogue.command(name), 5 if name == "answers_too_late" else 2) as server:

@@ -28,6 +28,8 @@ from lab.observe.record import CLIENT, SERVER, Event, Recording
 from lab.show.arguments import Wrong
 from lab.tests.commands import lab
 
+pytestmark = pytest.mark.aside
+
 SEQUENTIAL, THREADS, BLOCKING, POLLING, SELECT, EPOLL, LOOP = STEPS
 
 

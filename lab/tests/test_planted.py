@@ -72,7 +72,7 @@ SEEN_BY: dict[str, tuple[str, set[str]]] = {
     "leaks_after_a_reset": ("churn", set()),
     "leaves_zombies": ("churn", set()),
     "leaks_memory": ("churn", set()),
-    "at_most_five_hundred": ("thousand_idle", set()),
+    "at_most_two_hundred": ("thousand_idle", set()),
     "watches_with_select": ("high_listener", set()),
     "at_most_a_thousand": ("high_descriptor", {"high_listener"}),
     "spins_without_descriptors": ("no_descriptors", set()),

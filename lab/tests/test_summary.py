@@ -40,10 +40,11 @@ def test_a_sentence_says_which_promise_what_was_seen_and_what_to_read(
     bug: str, check: str, seen: str, page: str
 ) -> None:
     command = catalogue.command(bug)
-    contract.BROKEN.add(tuple(command))
+    contract.BROKEN[tuple(command)] = contract.MANY
     with pytest.raises(Broken) as caught:
         contract.as_declared(CHECKS[check], "step7_event_loop_threadpool", command, bug)
     first, second, *_, last = str(caught.value).splitlines()
+    assert " does not start" not in first, caught.value
     who = f"step7_event_loop_threadpool ({bug})"
     assert first == f"{who} breaks a promise ({check}): {CHECKS[check].title}"
     assert second.startswith("  seen: ")
@@ -74,6 +75,43 @@ def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
     named = sum(" break a promise: " in line for line in lines)
     assert named > 1
     assert lines[-1].startswith(f"and {len(CHECKS) - named} more: ")
+
+
+DISTURBED = """
+import pytest
+
+pytestmark = pytest.mark.aside
+tries = []
+
+def test_right():
+    pass
+
+def test_disturbed_once():
+    tries.append(None)
+    assert len(tries) == 2
+
+def test_broken():
+    raise AssertionError
+
+def test_skipped():
+    pytest.skip("no such thing here")
+"""
+
+
+def test_who_fails_beside_others_is_run_once_more(tmp_path: Path) -> None:
+    file = tmp_path / "test_disturbed.py"
+    file.write_text(DISTURBED)
+    words = ("-q", "-p", "conftest", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
+    command = [sys.executable, "-m", "pytest", *words, str(file)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert "1 failed, 2 passed, 1 skipped" in done.stdout
+    again = "failed beside others, and was run once more: "
+    assert [line.rpartition("::")[2] for line in done.stdout.splitlines() if again in line] == [
+        "test_disturbed_once",
+        "test_broken",
+    ]
 
 
 @pytest.mark.aside
