@@ -39,7 +39,8 @@ pytest_plugins = ["tests.summary"]
 
 ASIDE = pytest.StashKey[Future[object]]()
 
-once_more: list[pytest.Item] = []
+once_more: dict[pytest.Item, str] = {}
+"""Why each of them failed beside others."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -129,7 +130,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if error is None or isinstance(error, pytest.skip.Exception):
         return None
     del item.stash[ASIDE]
-    once_more.append(item)
+    once_more[item] = f"{error!r:.300}"
     item.session.items.append(item)
     item.session._setupstate.teardown_exact(nextitem or item)
     return True
@@ -137,8 +138,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name those that were run once more."""
-    for item in once_more:
+    for item, error in once_more.items():
         terminalreporter.line(f"failed beside others, and was run once more: {item.nodeid}")
+        terminalreporter.line(f"  seen beside others: {error}")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,6 +1,7 @@
 """`python -m lab COMMAND`: the lab's commands."""
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -11,41 +12,31 @@ from typing import Any
 if not __package__:  # `python path/to/lab COMMAND`, from anywhere
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from lab import race
-from lab.bench import command as bench
-from lab.check import command as check
-from lab.claims import command as claims
-from lab.exercises import command as exercise
-from lab.exercises import grade
 from lab.harness.servers import ServerError
-from lab.live import command as live
-from lab.live import replay
-from lab.observe import command as observe
-from lab.observe import timeline
-from lab.pages import command as pages
 from lab.show.arguments import Parser, Wrong
 
-COMMANDS: dict[str, Any] = {
-    "race": race,
-    "check": check,
-    "observe": observe,
-    "timeline": timeline,
-    "live": live,
-    "replay": replay,
-    "claims": claims,
-    "bench": bench,
-    "exercise": exercise,
-    "grade": grade,
-    "pages": pages,
+COMMANDS = {
+    "race": "lab.race",
+    "check": "lab.check.command",
+    "observe": "lab.observe.command",
+    "timeline": "lab.observe.timeline",
+    "live": "lab.live.command",
+    "replay": "lab.live.replay",
+    "claims": "lab.claims.command",
+    "bench": "lab.bench.command",
+    "exercise": "lab.exercises.command",
+    "grade": "lab.exercises.grade",
+    "pages": "lab.pages.command",
 }
 """Each has a docstring that says what it does, `add_arguments(parser)` and `run(arguments)`."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def parser(asked: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the command that is asked for, or of all; no other is imported."""
     found: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
     commands = found.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    for name, command in COMMANDS.items():
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        command: Any = importlib.import_module(COMMANDS[name])
         what = str(command.__doc__).partition("\n")[0].partition(": ")[2].rstrip(".")
         its = commands.add_parser(name, help=what, description=command.__doc__)
         command.add_arguments(its)
@@ -54,14 +45,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def as_ctrl_c(number: int, frame: FrameType | None) -> None:
-    """Do what Ctrl-C would do now: within `asyncio.run` that is to cancel the task, not to raise."""
+    """Do what Ctrl-C would do now: within `asyncio.run` that is to cancel the task."""
     handler = signal.getsignal(signal.SIGINT)
     (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
 
 def main() -> int:
     """Run the command that was asked for; return its status."""
-    args = parser().parse_args()
+    args = parser(*sys.argv[1:2]).parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, as_ctrl_c)
     status = 1

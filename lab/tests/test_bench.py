@@ -223,13 +223,13 @@ def test_a_peer_keeps_the_contract(peer: Contestant, times: bool) -> None:
     assert failures(peer, half(RIGHT, times)) == set()
 
 
-@pytest.mark.in_turn
+@each_half
 @pytest.mark.parametrize("name", ["C on epoll", "C on libuv"])
-def test_the_limit_keeps_the_contract(name: str, limit: dict[str, Contestant]) -> None:
+def test_the_limit_keeps_the_contract(name: str, times: bool, limit: dict[str, Contestant]) -> None:
     if name not in limit:
         pytest.skip("no C compiler here, or no libuv")
     assert limit[name].kind == LIMIT
-    assert failures(limit[name], RIGHT) == set()
+    assert failures(limit[name], half(RIGHT, times)) == set()
 
 
 def failures(contestant: Contestant, checks: list[Check]) -> set[str]:

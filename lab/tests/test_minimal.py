@@ -41,7 +41,8 @@ def test_what_brings_it_down_is_declared(step: str, times: bool, tmp_path: Path)
     if step == POLLING and not times:  # a client waits for a round through all others
         quicker = Part(step, "", "", ((MINIMAL, "sleep(0.01)", "sleep(0.002)"),))
         script = without(quicker, tmp_path / "copy").with_name(MINIMAL)
-    as_declared(step, partial(Server, [sys.executable, str(script), "{port}"], 5), times)
+    patience = 2 if times else 5
+    as_declared(step, partial(Server, [sys.executable, str(script), "{port}"], patience), times)
 
 
 @pytest.mark.aside
