@@ -40,6 +40,9 @@ WORDS = re.compile(r"(?<=>)[^<>\n]+(?=</(?:text|title)>)")
 FIRST = 5
 """Lines of a page in which the twin is named."""
 
+BY_CHANCE = re.compile(r"그라운드|라운드 ?로빈|레디스|기술자료|(?<=[가-힣])주 스레드")
+"""Words with a term in them that is not wanted, but not in that sense."""
+
 AS_PRINTED = ("code", "output")
 """Blocks that stay in English: what a program says."""
 
@@ -59,8 +62,11 @@ def named(page: Path) -> str:
 
 @functools.cache
 def rows(file: Path, columns: int) -> list[list[str]]:
-    """Return the rows of the tables with so many columns; of the glossary 3 are terms."""
-    lines = re.findall(r"^\|(.*)\|$", file.read_text(), re.MULTILINE)
+    """Return the rows below the heads of the tables with so many columns.
+
+    Those of the glossary that have 3 are terms.
+    """
+    lines = re.findall(r"^\|(.*)\|$(?!\n\|---)", file.read_text(), re.MULTILINE)
     cells = (re.split(r"(?<!\\)\|", line) for line in lines)
     found = [[cell.strip().replace(r"\|", "|") for cell in row] for row in cells]
     return [row for row in found if len(row) == columns and "---" not in row]
@@ -105,18 +111,19 @@ def picture(page: Path) -> str:
 
 def faults(page: Path) -> Iterator[str]:
     """Yield what is wrong with a Korean page, or picture."""
+    text = page.read_text()
+    for never, said in forbidden(text):
+        yield f"{named(page)} says {never}, where the glossary has {said}"
     if page in PICTURES:
         yield from (f"{named(page)} says in English: {one}" for one in unknown(page))
         return
-    text, twin = page.read_text(), english(page).read_text()
+    twin = english(page).read_text()
     yield from unnamed(page, text, twin)
     yield from (f"{named(page)} {fault}" for fault in (*stale(page, text, twin), *lost(text, twin)))
     for target in elsewhere(page, text):
         yield f"{named(page)} links to {target}, which there is in Korean"
     for words in left(text):
         yield f"{named(page)} has a passage in English: {words[:80]}"
-    for never, said in forbidden(text):
-        yield f"{named(page)} says {never}, where the glossary has {said}"
 
 
 def unnamed(page: Path, text: str, twin: str) -> Iterator[str]:
@@ -243,7 +250,9 @@ def unknown(page: Path) -> Iterator[str]:
 
 
 def forbidden(text: str) -> Iterator[tuple[str, str]]:
-    """Yield terms that the glossary does not want, and what it has instead."""
-    said = re.sub(r"`[^`]*`", "", FENCE.sub("", text))
+    """Yield terms that the glossary does not want, also within a word, and what it has instead."""
+    said = BY_CHANCE.sub("", re.sub(r"`[^`]*`", "", FENCE.sub("", text)))
     for _, term, never in rows(GLOSSARY, 3):
-        yield from ((one, term) for one in never.split(", ") if one and one in said)
+        for one in filter(None, never.split(", ")):
+            if re.search(one.replace(" ", r"\s*"), said):
+                yield one, term

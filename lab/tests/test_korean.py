@@ -1,8 +1,10 @@
 """The browser view and the exercises in both languages: each has all of it, and one can change."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,9 +68,43 @@ def test_every_sentence_of_the_lessons_is_in_both() -> None:
 
 
 def test_it_says_what_the_glossary_says() -> None:
-    said = read("page.js") + read("lessons.js")
-    terms = [one for *_, never in korean.rows(korean.GLOSSARY, 3) for one in never.split(", ")]
-    assert [one for one in terms if one and one in said] == []
+    said = (read("page.js") + read("lessons.js")).replace("`", '"')  # on a page, code
+    assert list(korean.forbidden(said)) == []
+    assert list(korean.forbidden(said.replace('"스레드 ${n}"', '"쓰레드 ${n}"')))
+
+
+WORDS = {
+    "커넥션을": ["커넥션"],
+    "논블럭킹": ["블럭킹"],
+    "멀티쓰레드": ["쓰레드"],
+    "시스템호출": ["시스템 호출"],
+    "주 스레드": ["주 스레드"],
+    "자주 스레드": [],
+    "백그라운드": [],
+    "라운드 로빈": [],
+    "레디스": [],
+    "기술자료": [],
+    "`슬립`": [],
+    "쓰지 않는 말": [],  # the head of the glossary's column
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_wrong_term_is_found_where_it_is_one(words: str) -> None:
+    assert [never for never, _ in korean.forbidden(f"여기 {words}입니다.")] == WORDS[words]
+
+
+def test_a_wrong_term_in_a_picture_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / korean.PICTURES[0].name
+    for one in (page, korean.english(page)):
+        shutil.copy(korean.BOARD / one.name, one)
+    monkeypatch.setattr(korean, "ROOT", tmp_path)
+    monkeypatch.setattr(korean, "PICTURES", [page])
+    assert list(korean.faults(page)) == []
+    page.write_text(page.read_text().replace("스레드", "쓰레드"))
+    assert "쓰레드" in "".join(korean.faults(page))
 
 
 def test_what_is_lost_is_found() -> None:
