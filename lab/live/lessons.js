@@ -45,7 +45,7 @@ const LESSONS = {
         until: (state) => waiting(state, "c2"),
         say: {
           en: "c2 has connected too: the kernel did that on its own. c2 waits in the backlog, connected and not yet accepted, until the program calls accept.",
-          ko: "c2도 접속했습니다. 커널이 프로그램 없이 알아서 연결했습니다. 연결은 되었지만 아직 accept되지 않은 c2는, 프로그램이 accept를 부를 때까지 백로그에서 기다립니다.",
+          ko: "c2도 접속했습니다. 커널이 프로그램과 상관없이 알아서 연결을 맺었습니다. 연결은 되었지만 아직 accept되지 않은 c2는, 프로그램이 accept를 부를 때까지 백로그에서 기다립니다.",
         },
       },
       {
@@ -53,7 +53,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "recv"),
         say: {
           en: "c2 is about to send three bytes, ^a$.",
-          ko: "이제 c2가 3바이트 ^a$를 보냅니다.",
+          ko: "이제 c2가 ^a$, 3바이트를 보내려 합니다.",
         },
         ask: {
           question: { en: "Which call returns?", ko: "어느 호출이 돌아올까요?" },
@@ -61,7 +61,7 @@ const LESSONS = {
           right: 2,
           because: {
             en: "The thread waits in recv on c1's socket, and it is not in accept.",
-            ko: "지금의 recv는 c1의 소켓만 보고 있고, accept는 불리지도 않았습니다.",
+            ko: "지금의 recv는 c1의 소켓만 보고 있고, 스레드는 accept를 부르지도 않았습니다.",
           },
         },
       },
@@ -103,7 +103,7 @@ const LESSONS = {
         until: (state) => [1, 2].every((one) => at_call(state, one, "sendall", true)),
         say: {
           en: "Now the threads are held before their next call, and both clients have sent. Both recvs returned, and each thread is stopped just before its sendall. Which one the system would run next is not defined. Here you decide.",
-          ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 어느 쪽이 먼저 실행될지는 아무도 약속하지 않았습니다. 여기서는 여러분이 고릅니다.",
+          ko: "이제 스레드들은 다음 호출 직전에 멈춰 있고, 두 클라이언트 모두 보냈습니다. 두 recv가 다 돌아와서 스레드마다 sendall 앞에 서 있습니다. 시스템이 어느 쪽을 먼저 실행할지는 정해져 있지 않습니다. 여기서는 여러분이 고릅니다.",
         },
       },
       {
@@ -111,7 +111,7 @@ const LESSONS = {
         until: (state) => [1, 2].some((one) => at_call(state, one, "sendall", true)),
         say: {
           en: "You will let one thread make one call, with the button beside it.",
-          ko: "스레드 하나가 호출 하나를 하게 하겠습니다. 스레드 옆의 버튼을 쓰면 됩니다.",
+          ko: "이제 스레드 옆의 버튼으로 스레드 하나에 호출 하나를 시켜 볼 것입니다.",
         },
         ask: {
           question: { en: "What happens?", ko: "어떻게 될까요?" },
@@ -151,7 +151,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "accept"),
         say: {
           en: "The program of step 1 again. Look at the lane of its thread: light is time in a call, and nearly all of it is that. Dark, which is when it runs, is hardly to be seen.",
-          ko: "다시 1단계의 프로그램입니다. 스레드의 줄을 보세요. 연한 색은 호출 안에서 보낸 시간입니다. 실행 중이라는 뜻의 진한 색은 거의 없습니다.",
+          ko: "다시 1단계의 프로그램입니다. 스레드의 줄을 보세요. 연한 색은 호출 안에서 보낸 시간인데, 거의 전부가 연한 색입니다. 실행 중이라는 뜻의 진한 색은 거의 보이지 않습니다.",
         },
       },
       {
@@ -164,7 +164,7 @@ const LESSONS = {
         },
         ask: {
           question: { en: "What is the thread doing?", ko: "스레드는 지금 무엇을 할까요?" },
-          choices: [{ en: "it looks at c1 again and again", ko: "c1을 자꾸 다시 들여다본다" }, { en: "the kernel has put it to sleep, and will wake it", ko: "커널이 재워 두었고, 때가 되면 깨운다" }, { en: "it looks whether somebody else has sent", ko: "다른 누군가 보냈는지 살펴본다" }],
+          choices: [{ en: "it looks at c1 again and again", ko: "c1을 거듭 들여다본다" }, { en: "the kernel has put it to sleep, and will wake it", ko: "커널이 재워 두었고, 때가 되면 깨운다" }, { en: "it looks whether somebody else has sent", ko: "다른 누군가 보냈는지 살펴본다" }],
           right: 1,
           because: {
             en: "It has made one call, which has not come back. Count the calls: there are no new ones.",
@@ -178,7 +178,7 @@ const LESSONS = {
         until: (state) => got(state, "c1") === "*b",
         say: {
           en: "c1 has sent: the kernel woke the thread, recv came back, and the answer went out. The bytes of c2 had not woken it, because recv was called on c1's socket.",
-          ko: "c1이 보냈습니다. 커널이 스레드를 깨우고, recv가 돌아오고, 답이 나갔습니다. c2의 바이트로는 깨어나지 않습니다. recv에 넘긴 것은 c1의 소켓이기 때문입니다.",
+          ko: "c1이 보냈습니다. 커널이 스레드를 깨우고, recv가 돌아오고, 답이 나갔습니다. c2의 바이트가 왔을 때는 깨어나지 않았습니다. recv에 넘긴 것은 c1의 소켓이기 때문입니다.",
         },
       },
       {
@@ -200,7 +200,7 @@ const LESSONS = {
         until: (state) => state.servers[0]?.vain > 20,
         say: {
           en: "Nobody has connected, yet the program keeps asking: each round accept returns at once with EAGAIN, 'nothing now'. Watch the number of calls in vain grow.",
-          ko: "아무도 접속하지 않았는데 프로그램은 계속 묻습니다. 한 바퀴 돌 때마다 리스닝 소켓에 물어보고, accept는 ‘지금은 없다’는 뜻의 EAGAIN으로 실패합니다. 헛수고한 호출의 수가 늘어나는 것을 보세요.",
+          ko: "아무도 접속하지 않았는데 프로그램은 계속 묻습니다. 한 바퀴 돌 때마다 accept가 ‘지금은 없다’는 뜻의 EAGAIN을 내며 곧바로 돌아옵니다. 헛수고한 호출의 수가 늘어나는 것을 보세요.",
         },
       },
       {
@@ -217,7 +217,7 @@ const LESSONS = {
           right: 1,
           because: {
             en: "Without the sleep it would ask as fast as it can, and use a whole core. Try it.",
-            ko: "sleep이 없으면 낼 수 있는 가장 빠른 속도로 물어서 코어 하나를 다 씁니다. 눌러 보세요.",
+            ko: "sleep이 없으면 할 수 있는 한 빨리 되풀이해 물어서 코어 하나를 다 씁니다. 눌러 보세요.",
           },
         },
       },
@@ -250,7 +250,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "select") && state.servers[0].set.size === 3,
         say: {
           en: "One call watches them all: select is handed the listening socket and both clients, and sleeps until one of them is ready. c2 is about to send.",
-          ko: "호출 하나가 모두를 살핍니다. select는 리스닝 소켓과 두 클라이언트를 넘겨받아, 누군가 준비될 때까지 잡니다. 이제 c2가 보냅니다.",
+          ko: "호출 하나가 모두를 지켜봅니다. select는 리스닝 소켓과 두 클라이언트를 넘겨받아, 누군가 준비될 때까지 잡니다. 이제 c2가 보내려 합니다.",
         },
         ask: {
           question: { en: "What happens first?", ko: "맨 먼저 무슨 일이 일어날까요?" },
@@ -309,15 +309,15 @@ const LESSONS = {
         until: (state) => [0, 1].every((one) => state.servers[one]?.set.size === 3),
         say: {
           en: "Two programs, with the same clients. The one with select hands the set over. For the one with epoll the kernel keeps it: it was told once of each socket.",
-          ko: "프로그램 둘에 같은 클라이언트들입니다. select 쪽은 집합을 넘깁니다. epoll 쪽에서는 커널이 집합을 간직합니다. 소켓을 한 번씩만 알렸습니다.",
+          ko: "프로그램 둘에 같은 클라이언트들입니다. select 쪽은 집합을 넘깁니다. epoll 쪽에서는 커널이 집합을 간직합니다. 소켓마다 한 번만 알려 두었습니다.",
         },
         ask: {
           question: { en: "What is epoll's next wait handed?", ko: "epoll은 다음에 기다릴 때 무엇을 넘겨받을까요?" },
-          choices: [{ en: "the set again, all of it", ko: "집합 전체를 다시" }, { en: "nothing", ko: "아무것도 넘기지 않는다" }, { en: "c2, which is ready", ko: "준비된 c2" }],
+          choices: [{ en: "the set again, all of it", ko: "집합 전체를 다시" }, { en: "nothing", ko: "아무것도 넘겨받지 않는다" }, { en: "c2, which is ready", ko: "준비된 c2" }],
           right: 1,
           because: {
             en: "It has the list already.",
-            ko: "목록은 이미 가지고 있습니다.",
+            ko: "목록은 커널이 이미 가지고 있습니다.",
           },
         },
       },
@@ -354,7 +354,7 @@ const LESSONS = {
         until: (state) => at_call(state, 0, "epoll.poll", false, 1),
         say: {
           en: "The more clients are silent, the more this saves: select is handed them all, epoll names those who are ready.",
-          ko: "말 없는 클라이언트가 많을수록 차이가 커집니다. select는 그들을 모두 넘겨받고, epoll은 준비된 것만 말합니다.",
+          ko: "말 없는 클라이언트가 많을수록 이득이 커집니다. select는 그 모두를 넘겨받고, epoll은 준비된 것만 말합니다.",
         },
       },
     ],
@@ -368,7 +368,7 @@ const LESSONS = {
         until: (state) => /\.(poll|control)$/.test(state.servers[0]?.threads.get(0)?.call?.call ?? "") && state.servers[0].set.size === 3,
         say: {
           en: "A loop: it sleeps until a socket is ready, or a second is over, and calls the function registered for that socket. Beside the listening socket and c1 there is one more: wake-up, a socket by which the program sends to itself.",
-          ko: "이벤트 루프입니다. 소켓이 준비되거나 1초가 지날 때까지 자다가, 그 소켓에 걸어 둔 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘웨이크업 소켓’입니다.",
+          ko: "이벤트 루프입니다. 소켓이 준비되거나 1초가 지날 때까지 자다가, 그 소켓에 등록해 둔 함수를 부릅니다. 리스닝 소켓과 c1 말고도 하나가 더 있습니다. 프로그램이 자기 자신에게 보내는 ‘웨이크업 소켓’입니다.",
         },
       },
       {
@@ -377,7 +377,7 @@ const LESSONS = {
         until: (state) => [...(state.servers[0]?.threads.values() ?? [])].some((one) => one.number > 0 && one.state === "runs" && !one.idle),
         say: {
           en: "c1 asks whether a large number is prime, which takes a minute or more. A worker of the pool computes, and the loop is back in its wait: it is free.",
-          ko: "c1이 큰 수가 소수인지 묻습니다. 1분 이상 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 다시 기다림으로 돌아왔습니다. 루프는 한가합니다.",
+          ko: "c1이 큰 수가 소수인지 묻습니다. 1분 이상 걸리는 일입니다. 풀의 워커 하나가 계산하고, 루프는 어느새 기다리는 호출로 돌아와 있습니다. 루프는 한가합니다.",
         },
       },
       {
@@ -396,7 +396,7 @@ const LESSONS = {
         press: '.threads li:first-child[data-state="held"] button',
         say: {
           en: "c2 has asked again, about 11, and the threads are held. Press 'one call' beside the main thread a few times: it reads the question, and a worker works it out. The worker is then held before send: it may not write to c2 itself, so it sends one byte to wake-up.",
-          ko: "c2가 다시 11을 물었고, 스레드들은 멈춰 있습니다. 메인 스레드 옆의 ‘호출 하나’를 몇 번 누르세요. 메인 스레드가 물음을 읽고 워커가 계산합니다. 그 워커는 send 직전에 멈춥니다. c2에 직접 써서는 안 되므로, 웨이크업 소켓에 1바이트를 보내려는 것입니다.",
+          ko: "c2가 다시 11을 물었고, 스레드들은 멈춰 있습니다. 메인 스레드 옆의 ‘호출 하나’를 몇 번 누르세요. 메인 스레드가 요청을 읽고 워커가 계산합니다. 그 워커는 send 직전에 멈춥니다. c2에 직접 써서는 안 되므로, 웨이크업 소켓에 1바이트를 보내려는 것입니다.",
         },
       },
       {

@@ -66,7 +66,7 @@ const TEXT = {
     play: "재생", pause: "일시 정지", each: (s) => `${s}초에 호출 하나`, lost_place: "안내를 처음부터",
     about: {
       script: "simple_client.py가 하는 대로 합니다", "by hand": "입력한 것을 보냅니다", silent: "접속하고 아무 말도 하지 않습니다", "never reads": "많이 요청하고 하나도 가져가지 않습니다. 몇 MiB면 모두 가득 찹니다",
-      "half-close": "보낸 뒤에는 듣기만 합니다", reset: "대화 도중에 끝도 없이 떠납니다", flood: "쉬지 않고 많이 보냅니다", "ten at once": "시나리오 열 개가 저절로 진행됩니다",
+      "half-close": "보낸 뒤에는 듣기만 합니다", reset: "대화 도중에 끝을 알리지 않고 떠납니다", flood: "쉬지 않고 많이 보냅니다", "ten at once": "시나리오 열 개가 저절로 진행됩니다",
     },
     language: "언어", named: "한국어",
     words: {
