@@ -137,7 +137,7 @@ def tried(check: Check, step: str, command: list[str]) -> tuple[Verdict, str]:
         for one in (check,) if key in GREET else (CHECKS["ack"], check):
             # What is not to come is not waited for.
             other = 1 if BROKEN[key] >= MANY else PATIENCE
-            server.patience = 0.5 if declared(one, step) == FAILED else other
+            server.patience = 0.25 if declared(one, step) == FAILED else other
             verdict = judge(one, server)
             if verdict.outcome != HELD:
                 break
