@@ -1,5 +1,6 @@
 """What each `server.py` has that its `minimal.py` has not, and the check that fails without it."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import NamedTuple
@@ -128,15 +129,21 @@ PARTS = (
 )
 
 
+def swapped(text: str, swaps: Iterable[Sequence[str]]) -> str:
+    """Return a text in which, for each pair, what it has once has become something else."""
+    for old, new in swaps:
+        assert text.count(old) == 1, f"it has {text.count(old)} times {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
 def without(part: Part, folder: Path) -> Path:
     """Copy the step's server to a new folder without this part; return the path of its script."""
     for name in ("common", part.step):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__"))
-    for name, old, new in part.swaps:
+    for name, *swap in part.swaps:
         file = folder / (name if "/" in name else f"{part.step}/{name}")
-        text = file.read_text()
-        assert text.count(old) == 1, f"{name} has {text.count(old)} times {old!r}"
-        file.write_text(text.replace(old, new))
+        file.write_text(swapped(file.read_text(), [swap]))
     return folder / part.step / SERVER
 
 

@@ -1,15 +1,31 @@
-"""What each exercise is: its files, and its `exercise.toml`."""
+"""What each exercise is: its files, its `exercise.toml`, and its `wrong.toml`."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.broken.parts import swapped
 from lab.harness.servers import ROOT
 
 LEARNER, HERE = ROOT / "exercises", ROOT / "lab" / "exercises"
 """Where the programs to change are, and where all else about them is."""
 
 PROGRAM = "program.py"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A solution of a kind that people try, and `what` is wrong with it.
+
+    It is the start, or whatever it is made `of`, after `swaps` of texts; the check `found_by`
+    rejects it.
+    """
+
+    what: str
+    found_by: str
+    swaps: Sequence[Sequence[str]]
+    of: str = "start"
 
 
 @dataclass(frozen=True)
@@ -54,9 +70,14 @@ class Exercise:
         return HERE / self.name / name
 
     @property
-    def wrong(self) -> list[Path]:
-        """Return the wrong solutions."""
-        return sorted((HERE / self.name).glob("wrong_*.py"))
+    def wrong(self) -> dict[str, Wrong]:
+        """Return the wrong solutions, by their names."""
+        known = tomllib.loads(self.file("wrong.toml").read_text())
+        return {name: Wrong(**each) for name, each in known.items()}
+
+    def text(self, wrong: Wrong) -> str:
+        """Return the program that a wrong solution is."""
+        return swapped(self.file(f"{wrong.of}.py").read_text(), wrong.swaps)
 
     def unchanged(self, program: Path) -> bool:
         """Return whether a program is not there, or as it is at the start."""

@@ -22,11 +22,6 @@ def folded(number: str) -> str:
     start, solution = (one.file(f"{name}.py").read_text() for name in ("start", "solution"))
     lines = difflib.unified_diff(start.splitlines(), solution.splitlines(), lineterm="", n=2)
     diff = "\n".join([*lines][2:])
-    wrong = "\n".join(f"- {first_line(path.read_text())}" for path in one.wrong)
+    wrong = "\n".join(f"- {each.what}" for each in one.wrong.values())
     title = f"<summary>{one.number}. {one.title}: how we did it, and what is wrong</summary>"
     return f"<details>{title}\n\n```diff\n{diff}\n```\n\n{wrong}\n\n</details>"
-
-
-def first_line(text: str) -> str:
-    """Return what a wrong solution says of itself."""
-    return text.partition('"""Wrong: ')[2].partition('"""')[0].replace("\n", " ")

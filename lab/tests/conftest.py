@@ -3,6 +3,7 @@
 import pytest
 
 from lab.check import suite
+from lab.exercises import runs
 from lab.tests import commands
 from tests import contract
 
@@ -13,3 +14,4 @@ def pytest_configure(config: pytest.Config) -> None:
     contract.resize(config)
     suite.ALL *= 3
     suite.BOUND *= 3
+    runs.LIMIT *= 3

@@ -41,7 +41,7 @@ QUICK = 0.5
 
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda one: str(one.name))
 
-WRONG = [(exercise, path.stem) for exercise in EXERCISES.values() for path in exercise.wrong]
+WRONG = [(exercise, name) for exercise in EXERCISES.values() for name in exercise.wrong]
 
 ONE = EXERCISES["01"]
 
@@ -51,13 +51,18 @@ def failed(found: list[Verdict]) -> dict[str, str]:
     return {one.check.name: one.seen for one in found if one.outcome == FAILED}
 
 
+def wrong_one(number: str) -> str:
+    """Return the first wrong solution of an exercise."""
+    exercise = EXERCISES[number]
+    return exercise.text(next(iter(exercise.wrong.values())))
+
+
 def here(exercise: Exercise) -> None:
     """Skip what this system cannot run."""
     if "epoll" in exercise.file("start.py").read_text() and not hasattr(select, "epoll"):
         pytest.skip("no epoll here")
 
 
-@pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(300)
 @each
@@ -67,7 +72,6 @@ def test_the_start_fails_what_it_names(exercise: Exercise) -> None:
     assert failed(found).keys() == set(exercise.fails), failed(found)
 
 
-@pytest.mark.full
 @pytest.mark.aside
 @pytest.mark.timeout(300)
 @each
@@ -79,16 +83,26 @@ def test_the_solution_holds(exercise: Exercise) -> None:
     assert runs.holds(exercise, solution, found)
 
 
-@pytest.mark.full
+@pytest.mark.sized
 @pytest.mark.aside
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("exercise", "name"), WRONG, ids=lambda one: getattr(one, "number", one))
-def test_a_wrong_one_is_rejected(exercise: Exercise, name: str) -> None:
+def test_a_wrong_one_is_rejected(exercise: Exercise, name: str, tmp_path: Path) -> None:
+    """By the check that is to find it; with `--full`, where all run, by any."""
     here(exercise)
-    program = exercise.file(f"{name}.py")
+    wrong = exercise.wrong[name]
+    program = nasty(tmp_path, exercise.text(wrong))
+    if not FULL:
+        exercise = only(exercise, wrong.found_by)
     for _ in range(TIMES):
-        found = runs.verdicts(exercise, program, patience=QUICK, only_first=True)
-        assert failed(found), [one.seen for one in found]
+        found = failed(runs.verdicts(exercise, program, patience=QUICK, only_first=True))
+        assert found.keys() == {wrong.found_by} or (FULL and found), found
+
+
+def only(exercise: Exercise, check: str) -> Exercise:
+    """Return an exercise with one check, beside those that all of them have."""
+    checks = tuple({check} & {*exercise.checks})
+    return replace(exercise, checks=checks, never=exercise.never if check == "never" else ())
 
 
 @pytest.mark.full
@@ -136,8 +150,9 @@ def test_what_an_exercise_is_made_of(exercise: Exercise) -> None:
     assert {*exercise.never} <= observed.KINDS.keys()
     assert len(exercise.hints) == 3
     assert len(exercise.wrong) >= 3
-    for path in exercise.wrong:
-        assert (ast.get_docstring(ast.parse(path.read_text())) or "").startswith("Wrong: ")
+    for wrong in exercise.wrong.values():
+        ast.parse(exercise.text(wrong))
+        assert wrong.found_by in {"drawn", "never", *exercise.checks}
     page = (exercise.program.parent / "README.md").read_text()
     assert page.rstrip().endswith(f"`python -m lab exercise {exercise.number}`")
     assert exercise.shown in page
@@ -311,7 +326,7 @@ def ask(*words: str) -> int:
 
 def test_where_one_stands(learner: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copyfile(ONE.file("solution.py"), ONE.program)
-    shutil.copyfile(EXERCISES["02"].wrong[0], EXERCISES["02"].program)
+    EXERCISES["02"].program.write_text(wrong_one("02"))
     assert ask() == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"01 .* holds", lines[0])
@@ -424,7 +439,7 @@ for host in ("192.0.2.1", "8.8.8.8"):
 def test_grades_in_all_their_forms(tmp_path: Path) -> None:
     good = ONE.file("solution.py").read_text()
     one = submission(tmp_path / "anna", n01=good, n02=EXERCISES["02"].file("start.py").read_text())
-    two = submission(tmp_path / "ben", n01="def f(:\n", n02=EXERCISES["02"].wrong[0].read_text())
+    two = submission(tmp_path / "ben", n01="def f(:\n", n02=wrong_one("02"))
     (tmp_path / "cleo").mkdir()
     files = {kind: tmp_path / kind for kind in ("json", "junit")}
     written = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
@@ -480,7 +495,7 @@ TEST = {
 def test_gradescope_gets_what_it_specifies(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    shutil.copyfile(ONE.wrong[0], own / "program.py")
+    nasty(own, wrong_one("01"))
     file = tmp_path / "results.json"
     done = lab("grade", "--exercise", "1", "--gradescope", str(file), str(own))
     assert done.returncode == 0, done.stderr
