@@ -25,6 +25,7 @@ async def converse(sock: Socket, peer: str) -> None:
         await sock.sendall(ACK)
         while data := await sock.recv(65536):
             await sock.sendall(framing.feed(data))
+        print(f"{peer} has left", flush=True)
 
 
 serve(converse, listener, Loop())

@@ -28,11 +28,11 @@ def connect_and_close(server: Endpoint) -> str:
     """
     for unread in (False, True):
         for _ in range(TIMES // 2):
-            sock = server.connect()
-            must(bool(those_ready([sock], server.patience)), "one is not greeted")
-            if not unread:
-                expect(sock, b"*")
-            sock.close()  # with the `*` unread it is a reset
+            with server.connect() as sock:
+                must(bool(those_ready([sock], server.patience)), "one is not greeted")
+                if not unread:
+                    expect(sock, b"*")
+                sock.close()  # with the `*` unread it is a reset
             with greeted(server) as other:
                 other.close()
     settle(server)  # it has noticed

@@ -9,6 +9,7 @@ from lab.harness.clients import (
     SPINS,
     busy,
     clients,
+    ended,
     expect,
     greeted,
     idle_clients,
@@ -135,6 +136,7 @@ def no_descriptors(server: Endpoint) -> str:
         must(bool(served), "nobody is served")
         first, before = len(served), len(own.log())
         share = busy(own, LOOK)
+        must(not any(map(ended, served)), "a client was sent away")
         must(share < SPINS, f"it uses {share:.0%} of a core while it has no descriptors")
         logged = (len(own.log()) - before) / LOOK / 1024
         must(logged < FLOOD, f"it logs {logged:,.0f} KiB a second while it has no descriptors")

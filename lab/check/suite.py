@@ -6,7 +6,7 @@ import math
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from common import descriptors
@@ -109,6 +109,8 @@ def death(server: Server) -> str:
     advice = DEATHS.get(name, "See its last words.")
     if re.match(GIVEN_WAY, last):
         advice = "After a reset, `send` and `recv` raise that. Catch it, and close this client."
+    elif last.startswith("BlockingIOError"):
+        advice = "That is no failure: it says `not now`. Wait until the socket is ready, and go on."
     elif re.match(r"[\w.]+(Error|Exception|Group)\b", last):
         advice = (
             f"`{last[:70]}` was raised and caught nowhere: let it end one client, not the server."
@@ -178,7 +180,7 @@ def verdicts(
     checks: Iterable[Check],
     start: Callable[[], Endpoint],
     announce: Callable[[Check], object] = bool,
-) -> Iterator[Verdict]:
+) -> Generator[Verdict, None, None]:
     """Run the checks in their order, and yield a verdict on each.
 
     `announce` is told of each before it runs. `start` makes the server: one serves for all

@@ -34,7 +34,7 @@ class Exercise:
 
     `checks` are names of checks, of `fails` the start fails each and no other. `never` are the
     kinds of what it may not use (see `observed`), `arguments` what the program is started with
-    beside its port, and `deadline` the seconds for the check of that name. `gives_up` are checks
+    beside its port, and `deadline` the seconds for the checks of one. `gives_up` are checks
     that the step's `minimal.py` holds, and a solution need not, because of what is asked of it.
     """
 

@@ -57,13 +57,18 @@ def drawn(server: Endpoint) -> str:
 
 
 def drawn_stream(draw: random.Random) -> tuple[bytes, list[int]]:
-    """Return frames with noise between them, all closed, and where they are cut, to the end."""
+    """Return frames with noise between them, all closed, and where they are cut, to the end.
+
+    Some are cut before a `^`, which says nothing inside a frame, wherever it comes.
+    """
     stream = b""
     for _ in range(PARTS):
-        inside = draw.randbytes(draw.choice((0, 1, 2, 9, 40, 300))).replace(b"$", b"")
+        inside = draw.randbytes(draw.choice((0, 1, 2, 9, 40, 300))).replace(b"$", b"^")
         noise = draw.randbytes(draw.randrange(5)).replace(b"^", b"")
         stream += noise + b"^" + inside + b"$"
-    return stream, sorted({*draw.sample(range(1, len(stream)), PIECES - 1), len(stream)})
+    places = [i for i in range(1, len(stream)) if stream[i] == ord("^") and draw.randrange(2)]
+    places += draw.sample(range(1, len(stream)), PIECES - 1)
+    return stream, sorted({*places, len(stream)})
 
 
 ALLOWED = 300_000
@@ -120,9 +125,11 @@ def apart(server: Endpoint) -> str:
             for gone in draw.sample(opened, 3):
                 opened.remove(gone)
                 gone[0].close()
-            for sock, first in opened:
-                sock.sendall(said + b"$^.$")
-                expect(sock, owed(first + said + b"$^.$"), first + said)
+            with greeted_clients(server, 3) as others:  # each may get what one of those had
+                opened += [(sock, b"") for sock in others]
+                for sock, first in opened:
+                    sock.sendall(said + b"$^.$")
+                    expect(sock, owed(first + said + b"$^.$"), first + said)
     return f"{ROUNDS} times {TOGETHER} clients at once, of whom some left"
 
 

@@ -339,7 +339,7 @@ def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[l
         leave(socks)
 
 
-def send_until_stuck(sock: socket.socket, data: bytes, quiet: float = 0.1) -> int:
+def send_until_stuck(sock: socket.socket, data: bytes | memoryview, quiet: float = 0.1) -> int:
     """Send until nothing has moved for `quiet` seconds; return how much was taken.
 
     If there is always room for some more, it is a slow one: half its patience is enough.
@@ -364,14 +364,14 @@ def room_for(count: int) -> None:
 
 
 def busy(server: Endpoint, seconds: float) -> float:
-    """Return the share of a core that the server uses over so many seconds."""
-    cpu, start = server.cpu_seconds(), time.monotonic()
+    """Return the share of a core that the server wants over so many seconds, and may not get."""
+    cpu, start = server.cpu_wanted(), time.monotonic()
     time.sleep(seconds)
-    return (server.cpu_seconds() - cpu) / (time.monotonic() - start)
+    return max(0, server.cpu_wanted() - cpu) / (time.monotonic() - start)
 
 
 SPINS = 0.1
-"""Of a core, above which a server spins; on a busy machine it may get but a fifth."""
+"""Of a core, above which a server spins; where nobody says that it waits, it may get a fifth."""
 
 
 def at_rest(server: Endpoint, most: float) -> float:

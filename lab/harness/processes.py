@@ -55,6 +55,18 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def cpu_awaited(pid: int) -> float:
+    """Return for how long its threads could have run, and others did; 0 where nobody says.
+
+    From sched-stats, in the kernel's documentation of the scheduler.
+    """
+    found = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            found += int(path.read_text().split()[1])
+    return found / 1e9
+
+
 def page_faults(pid: int) -> int:
     """Return how many pages the kernel has had to give it so far; 0 where only `ps` would know."""
     with contextlib.suppress(OSError):

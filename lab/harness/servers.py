@@ -126,6 +126,11 @@ class Endpoint:
         """Return the CPU time that it and its children have used so far."""
         return sum(map(processes.cpu_seconds, self.tree()))
 
+    def cpu_wanted(self) -> float:
+        """Return that, and the time for which they had to wait for it (Linux)."""
+        wanted = processes.cpu_seconds, processes.cpu_awaited
+        return sum(of(pid) for pid in self.tree() for of in wanted)
+
     def memory(self) -> int:
         """Return how many bytes of memory it and its children have of their own."""
         return sum(map(processes.own_bytes, self.tree()))
