@@ -285,6 +285,7 @@ def test_the_advice_is_for_what_was_seen(name: str, check: str, advice: str) -> 
         ("exit 7", "See its last words"),
         ("exec python3 -c 'raise KeyError(5)'", "`KeyError: 5` was raised"),
         ("exec python3 -c 'raise ConnectionResetError(5)'", "After a reset"),
+        ("exec python3 -c 'raise BlockingIOError(11, str())'", "no failure"),
     ],
 )
 def test_why_a_server_died(script: str, advice: str) -> None:
