@@ -379,7 +379,7 @@ def who_left(server: Endpoint) -> str:
     client that resets while it waits makes its socket ready.
     """
     with greeted_clients(server, 2) as (sock, other):
-        alone = min(answered(sock, None) for _ in range(2))
+        alone = min(answered(sock, None) for _ in range(TIMES))
         start = time.monotonic()
         for each in (sock, other):
             each.sendall(SLOW)
