@@ -436,9 +436,9 @@ def falls_silent(server: Endpoint, seconds: float = 1.0) -> str:
     """
     with greeted(server) as sock:
         those_ready([sock], seconds / 2)
+        start = time.monotonic()
         sock.sendall(b"^a$")
         expect(sock, b"b", b"^a$")
-        start = time.monotonic()
         those_ready([sock], 1.5 * seconds + 1)
         taken = time.monotonic() - start
         must(ended(sock), f"still there {taken:.1f} s after its last word")
