@@ -101,7 +101,7 @@ def test_a_wrong_one_is_rejected(exercise: Exercise, name: str, tmp_path: Path) 
     for _ in range(TIMES):
         with closing(suite_verdicts(chosen, start)) as found:
             seen = [one.seen for one in takewhile(lambda one: one.outcome != FAILED, found)]
-        assert len(seen) < len(chosen), seen
+        assert 1 <= len(seen) < len(chosen), seen  # `ack` holds
 
 
 @pytest.mark.full
