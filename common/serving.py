@@ -68,11 +68,15 @@ def port(text: str) -> int:
 
 
 def run(
-    args: argparse.Namespace, serve: Callable[..., object], *make: Callable[[], object]
+    args: argparse.Namespace,
+    serve: Callable[..., object],
+    *make: Callable[[], object],
+    listening: Callable[[socket.socket], object] = bool,
 ) -> None:
     """Listen where `args` says, announce it, and call `serve` with the listening socket.
 
-    What `make` makes, a poller or a loop, is handed to `serve` too. If it cannot serve there,
+    What `make` makes, a poller or a loop, is handed to `serve` too. `listening` is called with the
+    listening socket before that is announced. If it cannot serve there,
     the program ends with one line and status 1. From then on only Ctrl-C and SIGTERM end it:
     whatever `serve` raises is a line of log, and a moment later it is called again.
     """
@@ -90,6 +94,7 @@ def run(
         listener = _listen(args.host, args.port)
         made = [each() for each in make]
         where = peer_name(listener.getsockname())
+        listening(listener)
     except Exception as error:
         log.error("Cannot serve on %s: %s", peer_name((args.host, args.port)), reason(error))
         os._exit(1)
@@ -106,7 +111,7 @@ def run(
 
 
 at_end: list[Callable[[], object]] = []
-"""What is called when a signal ends the program. It must not wait for anything."""
+"""What is called when a signal ends the program, and again when another comes meanwhile."""
 
 
 def _end(*_: object) -> None:
@@ -139,19 +144,22 @@ def _listen(host: str, port: int) -> socket.socket:
     *others, last = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for family, kind, _, _, address in others:
         try:
-            return _listen_on(family, kind, address)
+            return listen_on(family, kind, address)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise  # two servers would share the name, and clients find either
     family, kind, _, _, address = last
-    return _listen_on(family, kind, address)
+    return listen_on(family, kind, address)
 
 
-def _listen_on(family: int, kind: int, address: Any) -> socket.socket:
+def listen_on(family: int, kind: int, address: Any, reuseport: bool = False) -> socket.socket:
+    """Listen on an address; with `reuseport` others may too, who say so (socket(7))."""
     listener = socket.socket(family, kind)
     try:
         # A server that has just ended leaves connections in TIME_WAIT; they do not matter.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuseport:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # The sockets accepted from it inherit this. Without it, an answer sent in two
         # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

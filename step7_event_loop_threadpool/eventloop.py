@@ -136,6 +136,10 @@ class Loop:
             with contextlib.suppress(KeyError):  # a change that failed has done so already
                 self._selector.unregister(key)
 
+    def watched(self) -> int:
+        """Return how many are watched, apart from what the loop itself needs."""
+        return len(self._watched) - 1
+
     def call_later(
         self, delay: float, callback: Callable[[], object], repeat: float | None = None
     ) -> Timer:

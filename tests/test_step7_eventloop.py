@@ -94,6 +94,17 @@ def test_a_callback_is_called_with_loop_and_key(
     assert called == [(loop, pair[0])]
 
 
+def test_it_says_how_many_are_watched(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    assert loop.watched() == 0
+    loop.watch(pair[0], READ, lambda *_: None)
+    loop.watch(pair[0], WRITE, lambda *_: None)
+    assert loop.watched() == 1
+    loop.forget(pair[0])
+    assert loop.watched() == 0
+
+
 def test_watch_replaces_interest_and_callback(
     loop: Loop, pair: tuple[socket.socket, socket.socket]
 ) -> None:
