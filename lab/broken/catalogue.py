@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from lab.broken import costs, ending, faults, leaving, many, nasty, prompt, steps, talk, together
 from lab.broken.right import Right
@@ -24,11 +25,21 @@ KINDS = {_named(kind): kind for rung in RUNGS for kind in _found(rung)}
 
 BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces, ending.Drains)]
 
-STEPS = (steps.computes, steps.until_eagain, steps.once_per_edge)
+STEPS = (
+    steps.computes,
+    steps.computes_briefly,
+    steps.own_queues,
+    steps.until_eagain,
+    steps.once_per_edge,
+)
+
+LOOPS = (steps.in_processes, steps.in_threads)
+"""These are `2_in_threads` and the like: so many loops."""
 
 SERVERS: dict[str, Callable[[int], object]] = {
     **{name: kind.run for name, kind in KINDS.items()},
     **{step.__name__: step for step in STEPS},
+    **{f"{n}_{loops.__name__}": partial(loops, count=n) for loops in LOOPS for n in (1, 2, 4)},
 }
 
 

@@ -54,7 +54,9 @@ The first paragraph of its docstring is the claim.
 """
 
 CLAIMS: dict[str, Experiment] = {}
-"""All claims of the notes (A1 to G6) and questions from the field (Q1 to Q15), in their order."""
+"""All claims: of the notes (A1 to G6), of workers (H1 to H6), questions from the field (Q1 to Q15).
+
+In their order."""
 
 
 def claim(key: str) -> Callable[[Experiment], Experiment]:

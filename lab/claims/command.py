@@ -1,7 +1,8 @@
 """`python -m lab claims`: every claim of the notes as an experiment, with its figure and a verdict.
 
-A1 to G6 are what the study notes say of the seven servers; Q1 to Q15 are what people ask who
-write such servers. Real servers in processes of their own, real clients.
+A1 to G6 are what the study notes say of the seven servers, H1 to H6 are about several processes
+with a loop each; Q1 to Q15 are what people ask who write such servers. Real servers in processes
+of their own, real clients.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from lab.show.progress import progress
 
 NOT_MEASURED, NOT_CARRIED_OUT = "not measured here", "could not be carried out"
 
-for name in (*(f"step{number}" for number in range(1, 8)), "questions"):
+for name in (*(f"step{number}" for number in range(1, 8)), "workers", "questions"):
     importlib.import_module(f"lab.claims.{name}")  # which registers its claims
 
 
