@@ -4,7 +4,9 @@ A page keeps the figures of the day on which it was written. Whether it is still
 by running everything again, smaller, and comparing what does not vary.
 """
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.harness.clients import clients
+from lab.harness import processes
+from lab.harness.clients import clients, greeted_clients
 from lab.harness.servers import ROOT, STEPS, start
 from lab.show import about
 
@@ -79,6 +82,22 @@ TWO = (0, b"hello\n", 0), (1, b"^second$\n", 1), (0, b"^whatup$\n", 2), (0, b"",
 ONE = (0, b"hello\n", 1), (0, b"^whatup$\n", 1), (0, b"", 0.9)
 
 
+def replaced(quick: bool) -> str:
+    """Return what two workers log, one of which is killed."""
+    options = ("--workers", "2", "--drain", "0")
+    with start(STEPS[6], *options, script="workers.py") as server, greeted_clients(server, 4):
+        time.sleep(1.1)  # one that has just begun is not replaced at once
+        before = processes.children(server.pid)
+        os.kill(before[0], signal.SIGKILL)
+        while len({*before, *processes.children(server.pid)}) < 3:
+            time.sleep(0.01)
+        with greeted_clients(server, 1):
+            server.stop()
+        lines = [f"Serving on {server.host}:{server.port}", *server.log().splitlines()]
+    log = "\n".join(line for line in lines if "limit raised" not in line)
+    return fenced(log, f"python {STEPS[6]}/workers.py {' '.join(options)}")
+
+
 def the_end(text: str) -> str:
     """Return the table at the end of a race, without what comes before it."""
     lines = text.splitlines()
@@ -94,6 +113,7 @@ OUTPUTS: dict[str, Callable[[bool], str]] = {
     "narrated3": Told(STEPS[2], TWO),
     "narrated4": Told(STEPS[3], ONE),
     "timer": Output(f"python {STEPS[6]}/timer_demo.py", ("--period", "0.05")),
+    "workers": replaced,
     "timer_offload": Output(f"python {STEPS[6]}/timer_demo.py --offload", ("--period", "0.05")),
 }
 """All of them, by name."""
@@ -110,8 +130,8 @@ def current(name: str, before: str, anew: bool) -> str:
     if sys.platform != "linux":
         return before  # elsewhere some calls have other names
     # What observe prints is in the order of times, which vary where they are small; and a worker
-    # that sleeps for three periods races with the third tick.
-    order = sorted if name.startswith(("observe", "timer_offload")) else list
+    # that sleeps for three periods races with the third tick; as workers do for clients.
+    order = sorted if name.startswith(("observe", "timer_offload", "workers")) else list
     if not anew and order(form(OUTPUTS[name](True)).splitlines()) == order(
         form(before).splitlines()
     ):
