@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": "lab.live.replay",
     "claims": "lab.claims.command",
     "bench": "lab.bench.command",
+    "fleet": "lab.fleet.command",
     "exercise": "lab.exercises.command",
     "grade": "lab.exercises.grade",
     "pages": "lab.pages.command",

@@ -33,18 +33,20 @@ class Curves:
 class Finding:
     """What an experiment has shown: the verdict, and what was measured, in words with figures.
 
-    `curves` become a picture, a panel each; `recordings`, by title, a timeline.
+    `curves` become a picture, a panel each; `recordings`, by title, a timeline. `figures` are kept
+    as numbers too, for whoever computes with them.
     """
 
     verdict: str
     measured: str
     curves: Sequence[Curves] = ()
     recordings: dict[str, Recording] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
 
-def found(holds: bool, measured: str, verdict: str = HOLDS, **pictures: Any) -> Finding:
+def found(holds: bool, measured: str, verdict: str = HOLDS, **more: Any) -> Finding:
     """Return a finding with this verdict, or that the claim does not hold here."""
-    return Finding(verdict if holds else NOT_HERE, measured, **pictures)
+    return Finding(verdict if holds else NOT_HERE, measured, **more)
 
 
 Experiment = Callable[[bool], Finding]
@@ -59,12 +61,12 @@ CLAIMS: dict[str, Experiment] = {}
 In their order."""
 
 
-def claim(key: str) -> Callable[[Experiment], Experiment]:
+def claim(key: str, among: dict[str, Experiment] = CLAIMS) -> Callable[[Experiment], Experiment]:
     """Register an experiment under a key."""
 
     def register(experiment: Experiment) -> Experiment:
-        assert key not in CLAIMS, key
-        CLAIMS[key] = experiment
+        assert key not in among, key
+        among[key] = experiment
         return experiment
 
     return register

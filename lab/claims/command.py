@@ -27,30 +27,37 @@ for name in (*(f"step{number}" for number in range(1, 8)), "workers", "questions
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the experiments; return 1 if one could not be carried out to its end."""
-    keys = dict.fromkeys(map(str.upper, args.keys or CLAIMS))
-    if unknown := keys.keys() - CLAIMS:
+    """Carry out the claims that were asked for; return 1 if one came to no end."""
+    return carry_out(CLAIMS, "claims", args)
+
+
+def carry_out(known: dict[str, Experiment], name: str, args: argparse.Namespace) -> int:
+    """Do what `python -m lab NAME` does with these experiments; return its status."""
+    keys = dict.fromkeys(map(str.upper, args.keys or known))
+    if unknown := keys.keys() - known:
         raise arguments.Wrong(f"no claim has the key {min(unknown)!r}; see --list")
     if args.list:
         for key in keys:
-            print(f"{key:4} {text(CLAIMS[key])}")
+            print(f"{key:4} {text(known[key])}")
         return 0
     if args.pictures:
         arguments.want_matplotlib()
     descriptors.raise_limit()
     results: list[dict[str, Any]] = []
     for number, key in enumerate(keys, 1):
-        claim, start = text(CLAIMS[key]), time.monotonic()
+        claim, start = text(known[key]), time.monotonic()
         progress(f"[{number}/{len(keys)}] {key}: {claim}")
-        finding = carried_out(CLAIMS[key], args.full)
+        finding = carried_out(known[key], args.full)
         progress()
         print(f"{key:4} {claim}\n     {finding.measured}\n     {finding.verdict}\n", flush=True)
-        found = {"measured": finding.measured, "verdict": finding.verdict}
+        found: dict[str, Any] = {"measured": finding.measured, "verdict": finding.verdict}
+        if finding.figures:
+            found["figures"] = finding.figures
         took = round(time.monotonic() - start, 1)
         results.append({"key": key, "claim": claim, **found, "seconds": took})
         if args.pictures:
             draw(finding, args.pictures / f"{key}.svg")
-    command = "python -m lab claims" + " --full" * args.full
+    command = f"python -m lab {name}" + " --full" * args.full
     print(about.line(command))
     if args.json:
         kept = {"command": command, **about.facts(), "claims": results}

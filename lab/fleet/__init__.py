@@ -1,0 +1,1 @@
+"""Several machines on one: network namespaces, each with an address, behind a balancer."""

@@ -1,0 +1,33 @@
+"""`python -m lab fleet`: three machines behind HAProxy, and what is lost when one of them ends.
+
+The machines are network namespaces, each with an address of its own. It wants Linux, root,
+haproxy, and ip. See docs/beyond.md.
+"""
+
+import argparse
+
+from lab.claims import command as claims
+from lab.fleet import machines
+from lab.fleet.experiments import FLEET
+from lab.harness.processes import NotMeasured
+from lab.show import arguments
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the experiments; return 1 if one came to no end."""
+    if not args.list:
+        try:
+            machines.want()
+        except NotMeasured as error:
+            raise arguments.Wrong(str(error)) from None
+    return claims.carry_out(FLEET, "fleet", args)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add = parser.add_argument
+    add("keys", metavar="KEY", nargs="*", help="as M2 (all of them)")
+    add("--list", action="store_true", help="list the experiments and end")
+    add("--full", action="store_true", help="as large as on the page")
+    add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
+    parser.set_defaults(pictures=None)

@@ -1,0 +1,167 @@
+"""M1 to M6: what three machines and a balancer do, and what is lost when one of them ends."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import simple_client
+from lab.claims.claim import Experiment, Finding, claim, found, pace
+from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet
+from lab.fleet.load import AWAY, CUT, REFUSED, SILENT, WHOLE, WRONG, Load, Toll
+from lab.harness import talks
+from lab.harness.clients import must
+
+FLEET: dict[str, Experiment] = {}
+"""All of them, in their order."""
+
+STILL = 1.5
+"""Seconds in which a balancer looks six times; two in vain are enough."""
+
+AWAY_FOR = 0.5
+"""Seconds until there is another balancer."""
+
+T = TypeVar("T")
+
+
+def clients(full: bool) -> int:
+    """Return how many clients there are."""
+    return 60 if full else 12
+
+
+def under_load(fleet: Fleet, full: bool, happens: Callable[[Fleet], T]) -> tuple[Toll, T]:
+    """Have something happen while clients talk; return what became of them from then on."""
+    with Load(fleet.clients, fleet.door, clients(full)) as them:
+        them.until_talking()
+        moment = time.monotonic()
+        result = happens(fleet)
+    toll = Toll(one for one in them.talks if one.ended >= moment)
+    must(not toll.counts[WRONG], str(toll))
+    return toll, result
+
+
+@claim("M1", FLEET)
+def three_sequential(full: bool) -> Finding:
+    """Three sequential servers behind `maxconn 1` serve three clients at once, and nobody is lost:
+    the others wait in the balancer's queue.
+    """
+    with Fleet(1, maxconn=1, check=CONNECTED) as fleet, fleet.clients:
+        alone = talks.elapsed(fleet.door, 1, pace(full))
+        six = talks.talks(fleet.door, 6, pace(full))  # Failed unless each gets all it is owed
+        queued = int(fleet.balancer.seen()["BACKEND"]["qmax"])
+    # A client sees its end about when the next one is greeted: a tenth of a talk is no matter.
+    most = max(sum(a.greeted <= b.greeted < a.done - alone / 10 for a in six) for b in six)
+    ratio = max(one.done for one in six) / alone
+    measured = f"6 clients: {most} at once, {queued} in the queue, {ratio:.1f} times as long as one"
+    return found(most == queued == 3 and ratio < 3, measured)
+
+
+@claim("M2", FLEET)
+def a_check_takes_a_place(full: bool) -> Finding:
+    """No health check is right for a sequential server: one that waits for the `*` takes a server
+    at work for a dead one; one that only connects takes one that stands still for a live one.
+    """
+    lost, states, said = [], [], []
+    for name, check in (("waits for the `*`", GREETED), ("only connects", CONNECTED)):
+        with Fleet(1, maxconn=1, check=check) as fleet:
+            with fleet.clients:
+                six = asyncio.run(simple_client.run(fleet.door.host, fleet.door.port, 6, 0.5))
+            lost.append(sum(bool(one.problem) for one in six))
+            fleet.balancer.until("status", "UP", *NAMES)
+            with fleet.servers[0].paused():
+                time.sleep(STILL)
+                states.append(fleet.balancer.seen()[NAMES[0]]["status"].split()[0])
+        still = f"a server that was stopped (SIGSTOP) is {states[-1]}"
+        said.append(f"one that {name}: {lost[-1]} of 6 clients lost, {still}")
+    return found(lost[0] > 0 == lost[1] and states == ["DOWN", "UP"], "; ".join(said))
+
+
+@claim("M3", FLEET)
+def server_killed(full: bool) -> Finding:
+    """Who talks to a server that is killed (`kill -9`) is cut at once, for the machine's kernel
+    says so, and nobody else. Whoever begins again is served by the others.
+    """
+
+    def kill(fleet: Fleet) -> tuple[int, float]:
+        held = fleet.held(1)
+        fleet.servers[1].send_signal(signal.SIGKILL)
+        return held, fleet.balancer.until("status", "DOWN.*", NAMES[1])
+
+    with Fleet(6) as fleet:
+        toll, (held, noticed) = under_load(fleet, full, kill)
+        others = fleet.balancer.seen()[NAMES[1]]["wredis"]
+    until = f"until two checks had failed ({noticed:.2f} s) {others} new ones went to others"
+    measured = f"{held} of {clients(full)} clients were there; {toll}; {until}"
+    cut = toll.counts[CUT] + toll.counts[AWAY]
+    only = {*toll.counts} <= {WHOLE, CUT, AWAY} and abs(cut - held) <= 2
+    return found(only and len(toll.waits) > 0 == toll.never, measured)
+
+
+@claim("M4", FLEET)
+def cut_off(full: bool) -> Finding:
+    """When a machine is cut off (its link is down) nobody says so. Its clients wait until two
+    health checks have failed, if the balancer then ends their connections; else until they lose
+    patience.
+    """
+
+    def unplug(fleet: Fleet) -> tuple[int, float]:
+        held = fleet.held(1)
+        fleet.machines[1].cut_off()
+        noticed = fleet.balancer.until("status", "DOWN.*", NAMES[1])
+        time.sleep(0 if fleet.options["down"] else Load.PATIENCE)
+        return held, noticed
+
+    said, tolls = [], []
+    for shut in (SHUT, ""):
+        with Fleet(6, down=shut) as fleet:
+            toll, (held, noticed) = under_load(fleet, full, unplug)
+        tolls.append(toll)
+        name = f"with `{SHUT}`" if shut else "without"
+        said.append(f"{name}: {held} were there, DOWN after {noticed:.2f} s; {toll}")
+    first, second = tolls
+    holds = first.counts[CUT] > 0 < second.counts[SILENT] and not first.never + second.never
+    return found(holds and max(first.waits) < min(second.waits), "; ".join(said))
+
+
+@claim("M5", FLEET)
+def balancer_killed(full: bool) -> Finding:
+    """When the balancer is killed everybody is cut, and nobody gets in until there is another. The
+    machines go on, and keep nothing of it.
+    """
+
+    def kill(fleet: Fleet) -> None:
+        fleet.balancer.send_signal(signal.SIGKILL)
+        time.sleep(AWAY_FOR)
+        fleet.balancer.__exit__()
+        fleet.balance()
+
+    with Fleet(6) as fleet:
+        toll, _ = under_load(fleet, full, kill)
+        left = fleet.left()
+    measured = f"{clients(full)} clients; {toll}; the machines hold {left} connections of nobody"
+    cut = toll.counts[CUT] + toll.counts[AWAY]
+    all_of_them = cut >= clients(full) - 1 and toll.counts[REFUSED] > 0
+    return found(all_of_them and left == toll.never == 0, measured)
+
+
+@claim("M6", FLEET)
+def rolling_restart(full: bool) -> Finding:
+    """All servers are started anew, one after the other, and nobody is lost, if each is drained
+    first: it gets no new clients, and one waits until the last has left.
+    """
+
+    def roll(fleet: Fleet, drained: bool = False) -> None:
+        for number, name in enumerate(NAMES):
+            if drained:
+                fleet.balancer.order(f"set server fleet/{name} state drain")
+                fleet.balancer.until("scur", "0", name)
+            fleet.restart(number)
+            fleet.balancer.order(f"set server fleet/{name} state ready")
+            fleet.balancer.until("status", "UP", name)
+
+    with Fleet(6) as fleet:
+        right, _ = under_load(fleet, full, lambda fleet: roll(fleet, drained=True))
+        wrong, _ = under_load(fleet, full, roll)
+    measured = f"drained: {right}; not drained: {wrong}"
+    return found({*right.counts} == {WHOLE} and wrong.counts[CUT] > 0, measured)
