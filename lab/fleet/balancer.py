@@ -65,6 +65,11 @@ def configuration(
     return text + "".join(f"    server {name} {address}:{PORT}\n" for name, address in both)
 
 
+def example() -> str:
+    """Return the configuration for three machines, as the page shows it."""
+    return configuration([f"10.77.0.{number}" for number in (1, 3, 4, 5)])
+
+
 class Balancer(Server):
     """HAProxy on a machine of its own, running."""
 

@@ -5,12 +5,15 @@ haproxy, and ip. See docs/beyond.md.
 """
 
 import argparse
+import importlib
 
 from lab.claims import command as claims
 from lab.fleet import machines
 from lab.fleet.experiments import FLEET
 from lab.harness.processes import NotMeasured
 from lab.show import arguments
+
+importlib.import_module("lab.fleet.costs")  # which adds its experiments
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,15 +1,17 @@
-"""M1 to M6: what three machines and a balancer do, and what is lost when one of them ends."""
+"""M1 to M7: what three machines and a balancer do, and what is lost when one of them ends."""
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import simple_client
 from lab.claims.claim import Experiment, Finding, claim, found, pace
+from lab.fleet import herd
 from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet
-from lab.fleet.load import AWAY, CUT, REFUSED, SILENT, WHOLE, WRONG, Load, Toll
+from lab.fleet.load import AWAY, CUT, PATIENCE, REFUSED, SILENT, WHOLE, WRONG, Load, Toll
 from lab.harness import talks
 from lab.harness.clients import must
 
@@ -109,7 +111,7 @@ def cut_off(full: bool) -> Finding:
         held = fleet.held(1)
         fleet.machines[1].cut_off()
         noticed = fleet.balancer.until("status", "DOWN.*", NAMES[1])
-        time.sleep(0 if fleet.options["down"] else Load.PATIENCE)
+        time.sleep(0 if fleet.options["down"] else PATIENCE)
         return held, noticed
 
     said, tolls = [], []
@@ -165,3 +167,38 @@ def rolling_restart(full: bool) -> Finding:
         wrong, _ = under_load(fleet, full, roll)
     measured = f"drained: {right}; not drained: {wrong}"
     return found({*right.counts} == {WHOLE} and wrong.counts[CUT] > 0, measured)
+
+
+@claim("M7", FLEET)
+def a_herd_comes_back(full: bool) -> Finding:
+    """When a machine dies its clients come back at once. Where so many a second get in, most of
+    those who try again at once never do: they queue behind their own earlier tries. After pauses
+    that grow they do.
+
+    The balancer lets in so many a second. What is compared is a simulation.
+    """
+    count, rate, patience, seconds = herd.HERD
+    said, back, near = [], [], True
+    kept: dict[str, float] = {}
+    for name, pause in herd.PAUSES.items():
+        with Fleet(6) as fleet:
+            quiet = {"length": sys.maxsize, "patience": patience, "thinks": 0.2, "insist": False}
+            with Load(fleet.clients, fleet.door, count, pause=pause, **quiet) as them:  # type: ignore[arg-type]
+                them.until_talking()
+                time.sleep(2)  # the balancer counts by the second: nobody has come in the last
+                fleet.balancer.order(f"set rate-limit connections global {rate}")
+                fleet.servers[1].send_signal(signal.SIGKILL)
+                time.sleep(seconds)
+        toll = Toll(them.talks)
+        back.append(len(toll.waits))
+        tries = sum(toll.counts.values()) - toll.counts[CUT] - (count - toll.counts[CUT])
+        kept |= {
+            f"{name}: cut": toll.counts[CUT],
+            f"{name}: back": back[-1],
+            f"{name}: tries": tries,
+        }
+        least, most = herd.predicted(toll.counts[CUT], rate, patience, pause, seconds)
+        near &= least.back - 3 <= back[-1] <= most.back + 3
+        near &= 0.7 * least.tries <= tries <= 1.4 * most.tries
+        said.append(f"{name}: {back[-1]} of {toll.counts[CUT]} are back, with {tries} tries")
+    return found(near and 2 * back[0] < back[1] + back[2], "; ".join(said), figures=kept)

@@ -9,10 +9,11 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from lab.fleet.herd import Pause
 from lab.fleet.machines import Namespace
 from lab.harness.clients import Failed, owed
 from lab.harness.servers import Endpoint
@@ -21,15 +22,12 @@ ENDS = "whole", "cut", "silent", "turned away", "refused", "wrong"
 """How a conversation ends: well; closed in the middle; without an answer in time; closed, or left
 alone, before the `*`; no connection at all; with a wrong answer."""
 
+PATIENCE, TRIES = 2.0, 1000
+"""For how many seconds a client waits, and how often it tries before it gives up."""
+
 WHOLE, CUT, SILENT, AWAY, REFUSED, WRONG = ENDS
 
 FRAME = b"^abc$"
-
-THINKS = 0.02
-"""Seconds that a client thinks after an answer, on average: no two of them keep step."""
-
-TRIES = 1000
-"""After so many in vain a client gives up."""
 
 
 @dataclass
@@ -44,18 +42,13 @@ class Talk:
     how: str = AWAY
 
 
-Pause = Callable[[int], float]
-"""Returns for how many seconds a client waits after so many failures in a row."""
-
-
 class Load:
-    """So many clients, in a thread, until the end of the block; then each ends its conversation.
+    """So many clients, in a thread, until the end of the block; who is not served then insists.
 
-    A conversation has `length` requests. A client waits for `patience` seconds for anything.
-    `talks` has all that are over, in the order in which they ended.
+    A conversation has `length` requests, `thinks` seconds apart on average: no two keep step. A
+    client waits for `patience` seconds for anything, and after a failure it pauses. `talks` has all
+    that are over, in the order in which they ended.
     """
-
-    PATIENCE = 2.0
 
     def __init__(
         self,
@@ -64,10 +57,13 @@ class Load:
         count: int,
         length: int = 25,
         patience: float = PATIENCE,
-        pause: Pause = lambda _: 0.05,
+        thinks: float = 0.02,
+        pause: Pause = lambda *_: 0.05,
+        insist: bool = True,
     ) -> None:
         self.where, self.door, self.count = where, door, count
-        self.length, self.patience, self.pause = length, patience, pause
+        self.length, self.patience, self.thinks = length, patience, thinks
+        self.pause, self.insist = pause, insist
         self.talks: list[Talk] = []
         self.under_way: dict[int, Talk] = {}
         self._over = False
@@ -82,12 +78,16 @@ class Load:
         self._thread.join()
 
     def until_talking(self) -> None:
-        """Wait until every client has had a conversation; Failed if that is never so."""
+        """Wait until every client has had some answers; Failed if that is never so."""
         deadline = time.monotonic() + 20
-        while len({one.client for one in [*self.talks]}) < self.count:
+        while self._heard() < self.count:
             if time.monotonic() > deadline:
-                raise Failed(f"of {self.count} clients {len(self.under_way)} talk")
+                raise Failed(f"of {self.count} clients {self._heard()} are answered")
             time.sleep(0.005)
+
+    def _heard(self) -> int:
+        talks = (*self.talks, *self.under_way.copy().values())
+        return len({one.client for one in talks if one.answers})
 
     def _run(self) -> None:
         with self.where:
@@ -98,15 +98,19 @@ class Load:
 
     async def _client(self, number: int) -> None:
         dice, failures = random.Random(number), 0
-        await asyncio.sleep(dice.uniform(0, self.length * THINKS))
-        while (not self._over or failures) and failures < TRIES:
+        await asyncio.sleep(dice.uniform(0, 25 * self.thinks))
+        while not self._over or (self.insist and 0 < failures < TRIES):
             talk = self.under_way[number] = Talk(number, time.monotonic())
             await self._talk(talk, dice)
             talk.ended = time.monotonic()
             self.talks.append(talk)
             failures = 0 if talk.how == WHOLE else failures + 1
             if failures:
-                await asyncio.sleep(self.pause(failures))
+                await asyncio.sleep(self.pause(failures, dice))
+
+    def _enough(self, talk: Talk) -> bool:
+        """Return whether a conversation may end early: who insists has had an answer."""
+        return self._over and (bool(talk.answers) or not self.insist)
 
     async def _talk(self, talk: Talk, dice: random.Random) -> None:
         """Hold a conversation, and note how it ends."""
@@ -115,7 +119,7 @@ class Load:
             reader, writer = await asyncio.wait_for(connecting, self.patience)
             with contextlib.closing(writer):
                 await asyncio.wait_for(reader.readexactly(1), self.patience)
-                while len(talk.answers) < self.length:
+                while len(talk.answers) < self.length and not self._enough(talk):
                     writer.write(FRAME)
                     talk.asked += 1
                     answer = await asyncio.wait_for(reader.readexactly(3), self.patience)
@@ -123,7 +127,7 @@ class Load:
                         talk.how = WRONG
                         return
                     talk.answers.append(time.monotonic())
-                    await asyncio.sleep(dice.uniform(0, 2 * THINKS))
+                    await asyncio.sleep(dice.uniform(0, 2 * self.thinks))
                 talk.how = WHOLE
         except TimeoutError:
             talk.how = SILENT if talk.asked else AWAY
@@ -150,7 +154,7 @@ class Toll:
             if one.how != WHOLE:
                 self.unanswered += one.asked - len(one.answers)
                 since.setdefault(one.client, one.answers[-1] if one.answers else one.began)
-            elif one.client in since:
+            elif one.answers and one.client in since:
                 self.waits.append(one.answers[0] - since.pop(one.client))
         self.never = len(since)
 

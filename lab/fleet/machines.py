@@ -35,6 +35,13 @@ def want() -> None:
     Namespace().close()
 
 
+class _Left(threading.local):
+    """The networks that this thread has left, the last one last."""
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+
+
 class Namespace:
     """A network of its own. In a `with` block this thread is in it, and what it starts there.
 
@@ -42,7 +49,7 @@ class Namespace:
     """
 
     def __init__(self) -> None:
-        self._before = threading.local()
+        self._left = _Left()
         ours = os.open(OURS, os.O_RDONLY)
         try:
             _call("unshare", NEW_NET)
@@ -52,13 +59,14 @@ class Namespace:
             os.close(ours)
 
     def __enter__(self) -> Self:
-        self._before.fd = os.open(OURS, os.O_RDONLY)
+        self._left.fds.append(os.open(OURS, os.O_RDONLY))
         _call("setns", self.fd, NEW_NET)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _call("setns", self._before.fd, NEW_NET)
-        os.close(self._before.fd)
+        fd = self._left.fds.pop()
+        _call("setns", fd, NEW_NET)
+        os.close(fd)
 
     def ip(self, *commands: str) -> None:
         """Have these commands carried out by iproute2, as `link set lo up`."""

@@ -22,6 +22,7 @@ from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.exercises import shown
 from lab.exercises.catalogue import EXERCISES
+from lab.fleet import balancer, paper
 from lab.harness.servers import ROOT, STEPS
 from lab.live import page as live
 from lab.live import replay
@@ -37,6 +38,9 @@ BENCH = ROOT / "docs" / "bench"
 
 CLAIMS = ROOT / "docs" / "claims"
 """The same for the claims."""
+
+FLEET = ROOT / "docs" / "fleet"
+"""The same for the three machines."""
 
 FLOWS = ROOT / "docs" / "flows"
 """Where the timelines are."""
@@ -74,9 +78,9 @@ def results() -> report.Results:
     return report.Results(json.loads((BENCH / "results.json").read_text()))
 
 
-def claims(keys: str) -> str:
+def claims(keys: str, where: Path = CLAIMS) -> str:
     """Return a table of claims, with what was measured and the verdict."""
-    kept = json.loads((CLAIMS / "results.json").read_text())
+    kept = json.loads((where / "results.json").read_text())
     found = {one["key"]: one for one in kept["claims"]}
     names = ("key", "claim", "measured", "verdict")
     rows = [[found[key][name] for name in names] for key in keys.split()]
@@ -92,6 +96,9 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "checks": lambda _: limits.titles([*CHECKS.values()]),
     "bench": lambda name: report.block(results(), name),
     "claims": claims,
+    "fleet": partial(claims, where=FLEET),
+    "haproxy": lambda _: f"```\n{balancer.example()}```",
+    "paper": paper.block,
     "code": excerpts.code,
     "edge": excerpts.edge,
     "exercises": shown.table,
@@ -126,9 +133,10 @@ def unshown() -> Iterator[str]:
     """Yield what there is to show and no page shows."""
     text = "".join(page.read_text() for page in PAGES)
     blocks = {(name, argument) for _, name, argument, _ in BLOCK.findall(text)}
-    shown = {word for name, argument in blocks if name == "claims" for word in argument.split()}
-    kept = json.loads((CLAIMS / "results.json").read_text())["claims"]
-    yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
+    for maker, where in (("claims", CLAIMS), ("fleet", FLEET)):
+        shown = {word for name, argument in blocks if name == maker for word in argument.split()}
+        kept = json.loads((where / "results.json").read_text())["claims"]
+        yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
     yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
     yield from (f"exercise {name}" for name in EXERCISES if ("exercise", name) not in blocks)
     for file in sorted((*ROOT.glob("docs/*/*.svg"), *REPLAYS.glob("*"))):

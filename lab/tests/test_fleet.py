@@ -15,8 +15,9 @@ import pytest
 
 from lab.claims.claim import HOLDS, NOT_HERE, Finding
 from lab.claims.command import carried_out
-from lab.fleet import balancer, command, experiments, machines
+from lab.fleet import balancer, command, costs, experiments, herd, machines, paper
 from lab.fleet.experiments import FLEET
+from lab.fleet.herd import Back, Door
 from lab.fleet.load import CUT, REFUSED, WHOLE, Talk, Toll
 from lab.harness import processes
 from lab.harness.processes import NotMeasured
@@ -48,9 +49,15 @@ def tried(key: str) -> list[Finding]:
     return found
 
 
+LONG = {"M2", "M7", "M9"}
+
+
 @fleet
 @pytest.mark.in_turn
-@pytest.mark.parametrize("key", FLEET)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=[pytest.mark.full] * (key in LONG)) for key in FLEET]
+)
 def test_it_holds_here(key: str) -> None:
     seen = tried(key)
     assert seen[-1].verdict == HOLDS, seen
@@ -93,6 +100,8 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("M4", experiments, "SHUT", "on-marked-up shutdown-backup-sessions"),
     ("M5", balancer.Fleet, "_server", keeping),
     ("M6", balancer.Balancer, "until", impatient),
+    ("M9", costs, "SHUT", "on-marked-up shutdown-backup-sessions"),
+    ("M10", costs, "kernel_bytes", lambda: 0),
 ]
 """An experiment, and what to replace so that it does not hold any more: a machine's limit, the kind
 of check, another try elsewhere, the end of connections, servers, waiting for the last."""
@@ -101,7 +110,7 @@ of check, another try elsewhere, the end of connections, servers, waiting for th
 @fleet
 @pytest.mark.full
 @pytest.mark.in_turn
-@pytest.mark.parametrize(("key", "owner", "name", "other"), OTHERWISE, ids=lambda one: str(one)[:2])
+@pytest.mark.parametrize(("key", "owner", "name", "other"), OTHERWISE, ids=lambda one: str(one)[:3])
 def test_it_would_not_hold_otherwise(
     key: str, owner: Any, name: str, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,3 +197,66 @@ def test_a_toll_counts_who_was_cut_and_for_how_long() -> None:
         "2 whole, 2 cut, 1 refused, 2 requests unanswered;"
         " they were answered again after 2.50 to 2.50 s"
     )
+
+
+@pytest.mark.parametrize(
+    ("formula", "given", "comes_to"),
+    [
+        (paper.processes, (10, 4), 3),
+        (paper.processes, (8, 4), 2),
+        (paper.memory, (10, 3.0, 4.0), 70.0),
+        (paper.routes, (28_233,), 2),
+        (paper.backlog, (1000, 0.0101), 11),
+        (paper.cores, (1000, 0.002), 2.0),
+        (paper.until_all_are_back, (1000, 0.002, 4), 0.5),
+        (paper.packets, (1000, 2), 4000),
+        (paper.bits, (1000, 34), 800_000),
+    ],
+)
+def test_a_formula(
+    formula: Callable[..., float], given: tuple[float, ...], comes_to: float
+) -> None:
+    assert formula(*given) == pytest.approx(comes_to)
+
+
+def test_the_tables_take_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = paper.Kept()
+    assert kept.found["command"] == "python -m lab fleet --full"
+    assert {one["verdict"] for one in kept.found["claims"]} == {HOLDS}
+    assert list(kept.fleet) == list(FLEET)
+    before = {name: table(kept) for name, table in paper.TABLES.items()}
+    kept.fleet["M10"]["kernel"] *= 2
+    kept.fleet["M8"]["cpu50"] *= 2
+    kept.fleet["M7"]["backoff: back"] -= 1
+    changed = {name: table(kept) for name, table in paper.TABLES.items()}
+    assert all(before[name] != changed[name] for name in paper.TABLES)
+
+
+def test_a_door_lets_in_so_many_a_second() -> None:
+    door = Door(4)
+    turns = [door.turn(0.5) for _ in range(20)]
+    assert turns == sorted(turns)
+    assert turns[:4] == [0.5] * 4
+    for second in range(1, 5):
+        assert sum(second <= turn < second + 1 for turn in turns) == 4
+    assert [door.turn(60.0) for _ in range(4)] == [60.0] * 4, "those of long ago do not count"
+
+
+def test_a_herd_with_room_comes_back_at_the_first_try() -> None:
+    for pause in herd.PAUSES.values():
+        assert herd.simulate(20, 100, 1.0, pause, 10.0) == Back(20, 20)
+
+
+def test_a_herd_that_queues_behind_itself_stays_out() -> None:
+    """However long it takes; but pauses that grow let it in, with a tenth of the tries."""
+    never = herd.simulate(20, 6, 1.0, herd.at_once, 100.0)
+    later = herd.simulate(20, 6, 1.0, herd.jitter, 100.0)
+    assert never.back < 10 < later.back == 20
+    assert never.tries > 10 * later.tries
+    assert herd.simulate(20, 6, 1.0, herd.jitter, 100.0) == later, "the same each time"
+
+
+def test_pauses_have_to_be_as_long_as_it_takes_to_let_all_in() -> None:
+    """The longest is 8 s, in which 48 get in: of 60 fewer do than of 20."""
+    assert herd.simulate(60, 6, 1.0, herd.jitter, 100.0).back < 20
+    assert herd.simulate(60, 12, 1.0, herd.jitter, 100.0).back == 60
