@@ -131,7 +131,8 @@ class Fleet:
             self.front, self.clients, *self.machines = network.machines
             self.servers: list[Server] = []
             stack.callback(self._stop)
-            self.servers += [self._server(machine) for machine in self.machines]
+            for machine in self.machines:
+                self.servers.append(self._server(machine))
             for server in self.servers:
                 server.wait_until_ready()
             self.descriptors = sum(one.descriptors() for one in self.servers)

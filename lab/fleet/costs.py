@@ -69,8 +69,8 @@ def compared(over: list[Slice], straight: list[Slice], name: str) -> tuple[float
 
 @claim("M8", FLEET)
 def the_balancer_costs(full: bool) -> Finding:
-    """Over a balancer a request takes more CPU time, since it goes through one more program and
-    twice as often through TCP; and for a client alone it takes longer.
+    """Over a balancer a request takes more CPU time, since it goes through one more program, and
+    twice as often through TCP.
 
     Paired: to the same machine, in turns, over the balancer and straight.
     """
@@ -82,11 +82,9 @@ def the_balancer_costs(full: bool) -> Finding:
         kept[f"cpu{count}"] = figures(both[0])["cpu"] - figures(both[1])["cpu"]
         more = f"{times} the CPU time, {kept[f'cpu{count}'] * 1e6:.0f} us more"
         if count == 1:
-            ratio, times = compared(*both, "rate")
-            ratios.append(ratio)
-            more += f", and {times} the time"
+            more += f", and {compared(*both, 'rate')[1]} the time"
         said.append(f"with {count} at a time {more}")
-    return found(min(ratios) > 1, "; ".join(said), figures=kept)
+    return found(min(ratios) > 1.3, "; ".join(said), figures=kept)  # itself, up to 1.1
 
 
 def stay(ports: int, maxconn: int, down: str) -> tuple[int, int, str]:

@@ -198,7 +198,7 @@ def a_herd_comes_back(full: bool) -> Finding:
             f"{name}: tries": tries,
         }
         least, most = herd.predicted(toll.counts[CUT], rate, patience, pause, seconds)
-        near &= least.back - 3 <= back[-1] <= most.back + 3
+        near &= least.back - count / 12 <= back[-1] <= most.back + count / 12
         near &= 0.7 * least.tries <= tries <= 1.4 * most.tries
         said.append(f"{name}: {back[-1]} of {toll.counts[CUT]} are back, with {tries} tries")
     return found(near and 2 * back[0] < back[1] + back[2], "; ".join(said), figures=kept)

@@ -9,6 +9,7 @@ Backoff And Jitter (AWS Architecture Blog, 2015).
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -45,21 +46,24 @@ PAUSES: dict[str, Pause] = {"at once": at_once, "backoff": backoff, "backoff wit
 class Door:
     """Lets in `rate` a second, one after the other, counted as HAProxy does (freq_ctr.h).
 
-    The seconds of its clock are fixed; those of the last one count for what is left of this one.
+    A second begins where the last one ended, or with whoever comes after a pause; those of the
+    last one count for what is left of this one.
     """
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
-        self.second = self.let_in = self.before = 0
+        self.second = -math.inf
+        self.let_in = self.before = 0
         self.free = 0.0
 
     def turn(self, now: float) -> float:
         """Return when whoever comes now has its turn."""
         at = max(now, self.free)
         while True:
-            if int(at) > self.second:
-                self.before = self.let_in if int(at) == self.second + 1 else 0
-                self.second, self.let_in = int(at), 0
+            if at >= self.second + 1:
+                follows = at < self.second + 2
+                self.before = self.let_in if follows else 0
+                self.second, self.let_in = self.second + 1 if follows else at, 0
             room = self.rate - self.let_in
             gone = 1 - room / self.before if self.before > room else 0.0
             if room and (first := max(at, self.second + gone)) < self.second + 1:
@@ -81,17 +85,16 @@ def simulate(
 ) -> Back:
     """Have `count` clients be cut, and come back through a door within so many seconds.
 
-    The seed is of their pauses, and says in which tenth of a second of the door's clock it begins.
+    The seed is of their pauses.
     """
     dice, number, door = random.Random(seed), itertools.count(), Door(rate)
-    start = seed % 10 / 10
-    coming = [(start + pause(1, dice), next(number), 1) for _ in range(count)]
+    coming = [(pause(1, dice), next(number), 1) for _ in range(count)]
     heapq.heapify(coming)
     back = tries = 0
-    while coming and coming[0][0] < start + seconds:
+    while coming and coming[0][0] < seconds:
         now, _, failures = heapq.heappop(coming)
         tries += 1
-        if door.turn(now) <= min(now + patience, start + seconds):  # else it has left
+        if door.turn(now) <= min(now + patience, seconds):  # else it has left
             back += 1
             continue
         again = now + patience + pause(failures + 1, dice)

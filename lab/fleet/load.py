@@ -160,7 +160,7 @@ class Toll:
 
     def __str__(self) -> str:
         ends = [f"{self.counts[how]} {how}" for how in ENDS if self.counts[how]]
-        waited = f"; they were answered again after {span(self.waits)}" if self.waits else ""
+        waited = f"; those clients are answered {span(self.waits)} later" if self.waits else ""
         return f"{', '.join(ends)}, {self.unanswered} requests unanswered{waited}"
 
 

@@ -195,7 +195,7 @@ def test_a_toll_counts_who_was_cut_and_for_how_long() -> None:
     assert (toll.unanswered, toll.waits, toll.never) == (2, [2.5], 1)
     assert str(toll) == (
         "2 whole, 2 cut, 1 refused, 2 requests unanswered;"
-        " they were answered again after 2.50 to 2.50 s"
+        " those clients are answered 2.50 to 2.50 s later"
     )
 
 
@@ -238,7 +238,7 @@ def test_a_door_lets_in_so_many_a_second() -> None:
     assert turns == sorted(turns)
     assert turns[:4] == [0.5] * 4
     for second in range(1, 5):
-        assert sum(second <= turn < second + 1 for turn in turns) == 4
+        assert sum(0.5 + second <= turn < 1.5 + second for turn in turns) == 4
     assert [door.turn(60.0) for _ in range(4)] == [60.0] * 4, "those of long ago do not count"
 
 
