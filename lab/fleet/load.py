@@ -73,7 +73,8 @@ class Load:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.insist &= kind is None  # or there may be nobody to be served by
         self._over = True
         self._thread.join()
 

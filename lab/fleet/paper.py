@@ -157,7 +157,7 @@ def first(kept: Kept) -> list[list[str]]:
         "ports, from one balancer to one machine": PORTS,
         "descriptors of a process": OPEN,
         "memory of a machine with step 6": MACHINE / (own + kernel),
-        "the same with TLS": MACHINE / (own + kernel + tls),
+        "memory of a machine with step 6 and TLS": MACHINE / (own + kernel + tls),
         "memory of a balancer": MACHINE / (2 * kernel + balancer),
     }
     rows = sorted(limits.items(), key=lambda one: one[1])

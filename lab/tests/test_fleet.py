@@ -18,7 +18,7 @@ from lab.claims.command import carried_out
 from lab.fleet import balancer, command, costs, experiments, herd, machines, paper
 from lab.fleet.experiments import FLEET
 from lab.fleet.herd import Back, Door
-from lab.fleet.load import CUT, REFUSED, WHOLE, Talk, Toll
+from lab.fleet.load import CUT, REFUSED, WHOLE, Load, Talk, Toll
 from lab.harness import processes
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import ROOT, Server
@@ -137,6 +137,18 @@ def test_nothing_is_left_behind(number: signal.Signals) -> None:
             process.send_signal(number)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert soon(lambda: not ours & networks("[0-9]*"))
+
+
+@fleet
+def test_clients_do_not_insist_when_all_is_to_end() -> None:
+    with balancer.Fleet(6) as three:
+        them = Load(three.clients, three.door, 4)
+        with pytest.raises(KeyboardInterrupt), them:
+            them.until_talking()
+            three.balancer.send_signal(signal.SIGKILL)
+            assert soon(lambda: any(one.how == REFUSED for one in them.talks))
+            raise KeyboardInterrupt
+    assert len(them.talks) < 50 * them.count
 
 
 def networks(*pids: str) -> set[str]:
