@@ -117,18 +117,15 @@ def out_of_ports(full: bool) -> Finding:
     """
     ports = 100 if full else 40
     few = ports * 9 // 10
-    ways = {
-        "": (1000, ""),
-        f" with `{SHUT}`": (1000, SHUT),
-        f" with `maxconn {few}` too": (few, SHUT),
-    }
-    found_out = [stay(ports, *options) for options in ways.values()]
-    said = [
-        f"{n}{way} (machines {state})" for way, (n, _, state) in zip(ways, found_out, strict=True)
-    ]
-    (some, _, _), (none, _, _), (all_of_them, count, state) = found_out
-    measured = f"{ports} ports, three machines: of {count} clients stay {', '.join(said)}"
-    holds = some == len(NAMES) * ports and none == 0 and all_of_them == count and state == "UP"
+    some, count, dead = stay(ports, 1000, "")
+    none, _, _ = stay(ports, 1000, SHUT)
+    all_of_them, _, well = stay(ports, few, SHUT)
+    measured = (
+        f"{ports} ports, three machines, {count} clients: the machines go {dead}, {some} clients stay,"
+        f" with `{SHUT}` {none}; with `maxconn {few}` the machines stay {well}, and {all_of_them}"
+        " clients, of whom some wait"
+    )
+    holds = some == len(NAMES) * ports and none == 0 and all_of_them == count and well == "UP"
     return found(holds, measured)
 
 

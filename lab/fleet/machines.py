@@ -94,19 +94,16 @@ class Machine(Namespace):
         self.bridge = bridge
         self.address = f"10.77.0.{number}"
         self.port = f"port{number}"
-        card = (
-            f"link add {self.port} type veth peer name eth0 netns /proc/{os.getpid()}/fd/{self.fd}"
+        ours = f"/proc/{os.getpid()}/fd/{self.fd}"
+        bridge.ip(
+            f"link add {self.port} type veth peer name eth0 netns {ours}",
+            f"link set {self.port} master bridge up",
         )
-        bridge.ip(card, f"link set {self.port} master bridge up")
         self.ip("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up")
 
     def cut_off(self) -> None:
         """Pull the plug: what is sent to it, or by it, is lost from now on."""
         self.bridge.ip(f"link set {self.port} down")
-
-    def plug_in(self) -> None:
-        """Put the plug back."""
-        self.bridge.ip(f"link set {self.port} up")
 
 
 class Network:
