@@ -121,9 +121,9 @@ def out_of_ports(full: bool) -> Finding:
     none, _, _ = stay(ports, 1000, SHUT)
     all_of_them, _, well = stay(ports, few, SHUT)
     measured = (
-        f"{ports} ports, three machines, {count} clients: the machines go {dead}, {some} clients stay,"
-        f" with `{SHUT}` {none}; with `maxconn {few}` the machines stay {well}, and {all_of_them}"
-        " clients, of whom some wait"
+        f"{ports} ports, {count} clients: the machines go {dead}, and {some} clients stay; with"
+        f" `{SHUT}` {none}; with `maxconn {few}` all {all_of_them}, some in the queue, and the"
+        f" machines stay {well}"
     )
     holds = some == len(NAMES) * ports and none == 0 and all_of_them == count and well == "UP"
     return found(holds, measured)
