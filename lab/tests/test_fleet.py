@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.claims.claim import HOLDS, NOT_HERE, Finding
+from lab.claims.claim import HOLDS, NOT_HERE, Finding, text
 from lab.claims.command import carried_out
 from lab.fleet import balancer, command, costs, experiments, herd, machines, paper
 from lab.fleet.experiments import FLEET
@@ -235,7 +235,8 @@ def test_the_tables_take_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> N
     kept = paper.Kept()
     assert kept.found["command"] == "python -m lab fleet --full"
     assert {one["verdict"] for one in kept.found["claims"]} == {HOLDS}
-    assert list(kept.fleet) == list(FLEET)
+    said = {one["key"]: one["claim"] for one in kept.found["claims"]}
+    assert said == {key: text(experiment) for key, experiment in FLEET.items()}
     before = {name: table(kept) for name, table in paper.TABLES.items()}
     kept.fleet["M10"]["kernel"] *= 2
     kept.fleet["M8"]["cpu50"] *= 2
