@@ -339,13 +339,18 @@ def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[l
         leave(socks)
 
 
+FILLS = 4.0
+"""Seconds, in half of which all buffers are full, on a busy machine too."""
+
+
 def send_until_stuck(sock: socket.socket, data: bytes | memoryview, quiet: float = 0.1) -> int:
     """Send until nothing has moved for `quiet` seconds; return how much was taken.
 
-    If there is always room for some more, it is a slow one: half its patience is enough.
+    If there is always room for some more, it is a slow one: half its patience is enough, or two
+    seconds.
     """
     patience, sent = sock.gettimeout() or 0, 0
-    deadline = time.monotonic() + min(left(), patience) / 2
+    deadline = time.monotonic() + min(left(), max(patience, FILLS)) / 2
     sock.setblocking(False)
     while sent < len(data) and time.monotonic() < deadline:
         if not those_ready([sock], quiet, select.POLLOUT):
