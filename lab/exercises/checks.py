@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.check.suite import check, fresh
@@ -13,6 +14,7 @@ from lab.check.talk import block, read_late
 from lab.harness.clients import (
     Failed,
     MiB,
+    clients,
     compare,
     expect,
     greeted,
@@ -108,6 +110,18 @@ ROUNDS, TOGETHER = 10, 20
 """How often so many clients come at once."""
 
 
+@contextlib.contextmanager
+def at_once(server: Endpoint) -> Iterator[list[socket.socket]]:
+    """Hold so many clients that were all there when the server looked, and were greeted."""
+    with contextlib.ExitStack() as stack:
+        with server.paused():
+            socks = stack.enter_context(clients(server, TOGETHER))
+        for sock in socks:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            expect(sock, b"*")
+        yield socks
+
+
 @check("step2_thread_per_client")
 def apart(server: Endpoint) -> str:
     """Clients that come at the same moment are not taken for each other.
@@ -118,7 +132,7 @@ def apart(server: Endpoint) -> str:
     draw = random.Random()
     for _ in range(ROUNDS):
         said = draw.randbytes(20).replace(b"$", b"").replace(b"^", b"")
-        with greeted_clients(server, TOGETHER) as socks:
+        with at_once(server) as socks:
             opened = [(sock, (b"-", b"^")[i % 2]) for i, sock in enumerate(socks)]
             for sock, first in opened:
                 sock.sendall(first)
@@ -192,7 +206,7 @@ def numbers(server: Endpoint) -> str:
     """
     due = len(gone(server)) + ROUNDS * TOGETHER
     for _ in range(ROUNDS):
-        with greeted_clients(server, TOGETHER) as socks:
+        with at_once(server) as socks:
             for sock in socks:
                 sock.close()
     ends = time.monotonic() + left(server.patience)
