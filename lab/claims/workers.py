@@ -103,8 +103,8 @@ def as_many_as_there_are_cores(full: bool) -> Finding:
 
 def grow(ratios: Mapping[int, float], cores: int) -> bool:
     """Return whether what so many do grows with them, up to the number of cores."""
-    expected = {count: min(count, cores) for count in ratios}
-    return all(0.65 < ratios[count] / most < 1.5 for count, most in expected.items())
+    within = all(ratio < 1.5 * min(count, cores) for count, ratio in ratios.items())
+    return within and all(ratios[count] > 0.65 * count for count in ratios if count <= cores)
 
 
 def best(names: Iterable[str], turns: int) -> dict[str, float]:
