@@ -20,6 +20,7 @@ from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
+from tests.summary import Broken
 
 FOLDER = ROOT / "step7_event_loop_threadpool"
 LONG = 100_000_000_000_031  # a prime that takes about a second
@@ -496,7 +497,12 @@ def test_contract(style: list[str], check: Check) -> None:
     if "--uvloop" in style and not find_spec("uvloop"):
         pytest.skip("uvloop is not installed: it is an extra")
     command = [sys.executable, str(FOLDER / "asyncio_server.py"), "0", "--style", *style]
-    contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
+    breaks: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if (style, check.name) == (["protocol", "--uvloop"], "fair"):
+        # libuv reads up to 32 times from one before it looks at the next.
+        breaks = pytest.raises(Broken, match=r"\(fair\)(.|\n)* ms beside a flood")
+    with breaks:
+        contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
 
 
 @pytest.mark.aside

@@ -29,6 +29,7 @@ from lab.harness.clients import (
 )
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import ROOT, STEPS, Server
+from lab.show.about import has_gil
 
 SCRIPT = str(ROOT / STEPS[6] / "workers.py")
 
@@ -304,13 +305,12 @@ def threads_in_their_place(full: bool) -> Finding:
     rates = best(("1_in_threads", *kinds.values()), 40 if full else 12)
     ratios = [rates[name] / rates["1_in_threads"] for name in kinds.values()]
     said = ", ".join(f"{kind} {ratio:.2f}" for kind, ratio in zip(kinds, ratios, strict=True))
-    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
-    build = "with" if locked else "without"
+    build = "with" if has_gil() else "without"
     measured = f"answers in a second, times those of one loop: {said} (a build {build} the GIL)"
-    return found(as_built(locked, *ratios), measured)
+    return found(as_built(has_gil(), *ratios), measured)
 
 
-def as_built(locked: bool, threads: float, loops: float, in_processes: float) -> bool:
+def as_built(gil: bool, threads: float, loops: float, in_processes: float) -> bool:
     """Return whether such figures, times those of one loop, are as H6 says of this build."""
     alone = [ratio < 1.3 for ratio in (threads, loops)]
-    return in_processes > 1.3 and (all(alone) if locked else not any(alone))
+    return in_processes > 1.3 and (all(alone) if gil else not any(alone))

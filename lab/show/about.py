@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import sys
 from pathlib import Path
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -19,13 +20,19 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def has_gil() -> bool:
+    """Return whether only one thread at a time runs Python code, in this interpreter."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 def facts() -> dict[str, object]:
     """Return the day and the machine, as they are kept with results."""
+    build = "" if has_gil() else " without the GIL"
     machine = {
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "processor": processor(),
         "cores": f"{len(CORES) or os.cpu_count()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}{build}",
     }
     return {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "machine": machine}
 

@@ -42,9 +42,19 @@ def limit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Contes
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short slices: what is measured does not matter."""
-    monkeypatch.setattr(pairs, "SLICE", 0.03)
+def short() -> Iterator[None]:
+    """Short slices: what is measured does not matter. None of the tests beside knows of them."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pairs, "SLICE", 0.03)
+        yield
+
+
+@pytest.fixture
+def impatient(short: None) -> Iterator[None]:
+    """Little time for answers besides: they would not come later."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(contestants, "PATIENCE", 0.5)
+        yield
 
 
 def results(*found: dict[str, object]) -> Results:
@@ -66,7 +76,7 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
 # Right answers or no figure
 
 
-@pytest.mark.usefixtures("short")
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("bug", "workload", "point"),
     [
@@ -77,10 +87,7 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
         ("echoes_unchanged", IDLE, 2),
     ],
 )
-def test_who_answers_wrongly_gets_no_figure(
-    bug: str, workload: Workload, point: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contestants, "PATIENCE", 0.5)
+def test_who_answers_wrongly_gets_no_figure(bug: str, workload: Workload, point: int) -> None:
     right = Side(EPOLL, workload, point)
     for pair in (
         (Side(planted(bug), workload, point), right),
@@ -221,6 +228,19 @@ def test_a_peer_keeps_the_contract(peer: Contestant, times: bool) -> None:
     if peer.missing:
         pytest.skip(f"{peer.missing} is not installed: it is an extra")
     assert failures(peer, half(RIGHT, times)) == set()
+
+
+UNFAIR = {"gevent", "tornado", "uvloop protocol"}
+"""Beside a flood they serve nobody else, or late: docs/benchmarks.md says why."""
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("peer", [*PEERS, POLL], ids=lambda one: one.name)
+def test_a_peer_is_fair_or_is_said_not_to_be(peer: Contestant) -> None:
+    if peer.missing:
+        pytest.skip(f"{peer.missing} is not installed: it is an extra")
+    failed = failures(peer, [CHECKS["fair"]])
+    assert bool(failed) is (peer.name in UNFAIR)
 
 
 @each_half

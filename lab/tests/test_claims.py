@@ -168,22 +168,35 @@ def test_what_grows_with_the_workers(ratios: dict[int, float], cores: int, holds
     assert workers.grow(ratios, cores) is holds
 
 
-@pytest.mark.parametrize(
-    ("locked", "ratios", "holds"),
-    [
-        (True, (0.98, 1.0, 1.92), True),
-        (False, (1.8, 1.9, 1.92), True),
-        (False, (0.98, 1.0, 1.92), False),
-        (True, (1.8, 1.9, 1.92), False),
-        (True, (0.98, 1.0, 1.0), False),
-        (False, (1.8, 1.0, 1.9), False),
-    ],
-)
-def test_threads_by_the_build(
-    locked: bool, ratios: tuple[float, float, float], holds: bool
-) -> None:
-    """Of an interpreter with a lock, and of one without."""
-    assert workers.as_built(locked, *ratios) is holds
+LOCKED: list[tuple[Callable[..., bool], tuple[float, ...]]] = [
+    (step2.as_built, (4.0, 30, 2)),
+    (step7.as_built, (1.9, 1.0)),
+    (questions.as_built, (1e-4, 5e-3, 2e-2, 2e-4)),
+    (workers.as_built, (0.98, 1.0, 1.92)),
+]
+"""Figures of an interpreter with the GIL: B4, G6, Q8, H6."""
+
+FREE: list[tuple[Callable[..., bool], tuple[float, ...]]] = [
+    (step2.as_built, (2.1, 1.5, 2)),
+    (step7.as_built, (1.1, 1.0)),
+    (questions.as_built, (1e-4, 2e-4, 9e-4, 2e-4)),
+    (workers.as_built, (1.8, 1.9, 1.92)),
+]
+"""Such as one without it has."""
+
+NEITHER: list[tuple[Callable[..., bool], tuple[float, ...]]] = [
+    (step2.as_built, (2.9, 1.5, 2)),
+    (step7.as_built, (1.9, 1.9)),
+    (questions.as_built, (1e-4, 5e-3, 2e-3, 2e-4)),
+    (workers.as_built, (1.8, 1.0, 1.0)),
+]
+
+
+@pytest.mark.parametrize("gil", [True, False])
+def test_what_holds_is_what_such_a_build_does(gil: bool) -> None:
+    for found, holds in ((LOCKED, gil), (FREE, not gil), (NEITHER, False)):
+        for as_built, figures in found:
+            assert as_built(gil, *figures) is holds, (as_built.__module__, figures)
 
 
 def test_the_command_prints_and_keeps_what_it_finds(tmp_path: Path) -> None:
