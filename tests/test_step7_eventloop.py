@@ -140,6 +140,7 @@ def test_what_is_forgotten_in_a_batch_is_not_called(loop: Loop) -> None:
 
 
 @pytest.mark.in_turn  # it has to be given a certain descriptor again
+@pytest.mark.in_turn  # no other thread is to get that number
 def test_an_event_for_a_reused_descriptor_hits_nobody(loop: Loop) -> None:
     """The same, and a new socket has been given the descriptor meanwhile."""
     pairs = [socket.socketpair() for _ in range(2)]
@@ -573,9 +574,7 @@ def test_a_slow_callback_is_named(
 # Whatever fails
 
 
-def test_a_wake_up_that_is_lost_costs_a_second_at_most(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wake_up_that_is_lost_costs_a_second_at_most(loop: Loop) -> None:
     """The byte cannot be sent; a signal just before the system call is the same."""
 
     def full(_: bytes) -> int:
@@ -585,15 +584,13 @@ def test_a_wake_up_that_is_lost_costs_a_second_at_most(
         send = staticmethod(full)
         close = loop._wake_sender.close
 
-    monkeypatch.setattr(loop, "_wake_sender", Sender)
+    loop._wake_sender = Sender  # type: ignore[assignment]
     threading.Timer(0.1, loop.stop).start()
     run(loop)
 
 
 @pytest.mark.parametrize("call", ["select", "recv"])
-def test_a_call_of_the_loop_itself_that_fails_is_made_again(
-    loop: Loop, call: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_of_the_loop_itself_that_fails_is_made_again(loop: Loop, call: str) -> None:
     failures = iter([OSError(errno.ENOMEM, "no memory"), MemoryError()])
 
     class Fails:
@@ -606,11 +603,11 @@ def test_a_call_of_the_loop_itself_that_fails_is_made_again(
             return getattr(self.really, name)
 
     if call == "select":
-        monkeypatch.setattr(loop, "_selector", Fails(loop._selector))
+        loop._selector = Fails(loop._selector)  # type: ignore[assignment]
     else:
         receiver = loop._wake_receiver
         loop.forget(receiver)
-        monkeypatch.setattr(loop, "_wake_receiver", Fails(receiver))
+        loop._wake_receiver = Fails(receiver)  # type: ignore[assignment]
         loop.watch(loop._wake_receiver, READ, loop._on_wake)
     for _ in range(3):
         called: list[int] = []
@@ -699,6 +696,7 @@ def test_run_in_a_callback_is_refused(loop: Loop) -> None:
     turn(loop)
 
 
+@pytest.mark.in_turn  # no other thread is to get that number
 def test_a_descriptor_closed_behind_its_back_and_used_again_is_refused(loop: Loop) -> None:
     stale, other = socket.socketpair()
     loop.watch(stale, READ, Loop.forget)

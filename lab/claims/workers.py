@@ -95,7 +95,7 @@ def as_many_as_there_are_cores(full: bool) -> Finding:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if cores < 2:
         raise NotMeasured("it takes two cores to see that")
-    rates = best((f"{count}_in_processes" for count in COUNTS), 40 if full else 12)
+    rates = best((f"{count}_in_processes" for count in COUNTS), 40 if full else 5)
     ratios = [rate / rates["1_in_processes"] for rate in rates.values()]
     said = ", ".join(f"{count}: {rate:.2f}" for count, rate in zip(COUNTS, ratios, strict=True))
     measured = f"answers in a second, by workers, times those of one: {said}; on {cores} cores"
@@ -302,7 +302,7 @@ def threads_in_their_place(full: bool) -> Finding:
         "two loops in threads": "2_in_threads",
         "two in processes": "2_in_processes",
     }
-    rates = best(("1_in_threads", *kinds.values()), 40 if full else 12)
+    rates = best(("1_in_threads", *kinds.values()), 40 if full else 5)
     ratios = [rates[name] / rates["1_in_threads"] for name in kinds.values()]
     said = ", ".join(f"{kind} {ratio:.2f}" for kind, ratio in zip(kinds, ratios, strict=True))
     build = "with" if has_gil() else "without"

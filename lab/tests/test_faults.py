@@ -102,14 +102,14 @@ def test_no_other_rung_finds_it(bug: str) -> None:
 @pytest.mark.in_turn
 @pytest.mark.usefixtures("tracer")
 def test_a_right_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "SAMPLE", 8)
+    monkeypatch.setattr(calls, "SAMPLE", 4)
     server = like("right")
     for one in (faults.calls_fail, faults.start_fails):
         run: Any = one.run
         verdict = judge(replace(one, run=partial(run, seed=7)), server)
         assert verdict.outcome == HELD, verdict.seen
         assert re.fullmatch(
-            r"8 cases \(of \d+, drawn with --seed 7\)(, \d not reached)?", verdict.seen
+            r"4 cases \(of \d+, drawn with --seed 7\)(, \d not reached)?", verdict.seen
         )
 
 
