@@ -181,7 +181,6 @@ def test_a_chatty_client_does_not_starve_the_others(
 
 @pytest.mark.in_turn  # it has to be given a certain descriptor again
 @pytest.mark.parametrize("module", [level_triggered, edge_triggered])
-@pytest.mark.in_turn  # no other thread is to get that number
 def test_a_reused_descriptor_has_no_events_of_the_one_before(
     kernel: Epoll | Kqueue, module: Any
 ) -> None:
