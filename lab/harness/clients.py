@@ -369,10 +369,19 @@ def room_for(count: int) -> None:
 
 
 def busy(server: Endpoint, seconds: float) -> float:
-    """Return the share of a core that the server wants over so many seconds, and may not get."""
-    cpu, start = server.cpu_wanted(), time.monotonic()
+    """Return the share of a core that the server uses over so many seconds.
+
+    Or all that it wants, if it never sleeps: on a busy machine one that spins is given less.
+    """
+    start, used, wanted = time.monotonic(), server.cpu_seconds(), server.cpu_wanted()
     time.sleep(seconds)
-    return max(0, server.cpu_wanted() - cpu) / (time.monotonic() - start)
+    used, wanted = server.cpu_seconds() - used, server.cpu_wanted() - wanted
+    elapsed = time.monotonic() - start
+    return max(0, wanted if wanted > SLEEPLESS * elapsed else used) / elapsed
+
+
+SLEEPLESS = 0.9
+"""Of the time, in which a server runs or waits to run, above which it is said not to sleep."""
 
 
 SPINS = 0.1
