@@ -98,7 +98,7 @@ NOT_OURS = re.compile(r"/lib/python|/pyvenv|\.pyc?\b|__pycache__|/etc/|/proc/|/u
 FIRST = 6
 """How often a call is made to fail in a thread: this first one, or that."""
 
-SAMPLE = 6
+SAMPLE = 4
 """Cases that are drawn, unless all are to be tried."""
 
 LATE = "late"
