@@ -87,11 +87,19 @@ def draw(finding: Finding, file: Path) -> None:
         pictures.save(file, lambda: plots.draw(finding.curves))
 
 
+def add_experiments(parser: argparse.ArgumentParser, key: str, full: str) -> None:
+    """Add the arguments of `carry_out`: which experiments, as `key`, and how large `full` is."""
+    add = parser.add_argument
+    add("keys", metavar="KEY", nargs="*", help=f"as {key} (all of them)")
+    add("--list", action="store_true", help="list the claims and end")
+    add("--full", action="store_true", help=full)
+    add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
+    parser.set_defaults(pictures=None)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    add = parser.add_argument
-    add("keys", metavar="KEY", nargs="*", help="as A2 (all of them)")
-    add("--list", action="store_true", help="list the claims and end")
-    add("--full", action="store_true", help="as large as on the pages, all in ten minutes")
-    add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
-    add("--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture")
+    add_experiments(parser, "A2", "as large as on the pages, all in ten minutes")
+    parser.add_argument(
+        "--pictures", metavar="FOLDER", type=arguments.folder, help="draw there what has a picture"
+    )

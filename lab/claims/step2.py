@@ -15,7 +15,7 @@ from lab.harness.clients import greeted_clients
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Server
 from lab.harness.talks import at_once, elapsed
-from lab.show.about import CORES, has_gil
+from lab.show.about import cores, has_gil
 
 
 @claim("B1")
@@ -93,7 +93,7 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
         f"four at once take {ratio:.1f} times as long as one; an echo beside them"
         f" {beside * 1e3:.1f} ms, where it was {quiet * 1e3:.2f} ms"
     )
-    return found(as_built(has_gil(), ratio, beside / quiet, len(CORES) or 2), measured)
+    return found(as_built(has_gil(), ratio, beside / quiet, cores()), measured)
 
 
 def as_built(gil: bool, four: float, echo: float, cores: int) -> bool:

@@ -29,7 +29,7 @@ from lab.harness.clients import (
 )
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import ROOT, STEPS, Server
-from lab.show.about import has_gil
+from lab.show import about
 
 SCRIPT = str(ROOT / STEPS[6] / "workers.py")
 
@@ -92,8 +92,7 @@ def as_many_as_there_are_cores(full: bool) -> Finding:
 
     Each answer takes 5 ms of computing, so that the clients take no core for themselves.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if cores < 2:
+    if (cores := about.cores()) < 2:
         raise NotMeasured("it takes two cores to see that")
     rates = best((f"{count}_in_processes" for count in COUNTS), 40 if full else 5)
     ratios = [rate / rates["1_in_processes"] for rate in rates.values()]
@@ -135,19 +134,14 @@ def in_turn(talks: Mapping[str, tuple[Server, Talk]], turns: int) -> dict[str, l
     seen: dict[str, list[Turn]] = {name: [] for name in talks}
     for _ in range(turns):
         for name, (server, talk) in talks.items():
-            start, ran, waited = time.perf_counter(), *wanted(server)
+            start, ran, waited = time.perf_counter(), *server.cpu_times()
             count = talk(TURN)
             rate = count / (time.perf_counter() - start)
             ran, waited = (
-                now - then for now, then in zip(wanted(server), (ran, waited), strict=True)
+                now - then for now, then in zip(server.cpu_times(), (ran, waited), strict=True)
             )
             seen[name].append((rate, ran / (ran + waited)))
     return seen
-
-
-def wanted(server: Server) -> tuple[float, float]:
-    """Return the seconds for which a server has run, and for which it was ready and had no core."""
-    return server.cpu_seconds(), sum(map(processes.cpu_awaited, server.tree()))
 
 
 @claim("H3")
@@ -305,9 +299,9 @@ def threads_in_their_place(full: bool) -> Finding:
     rates = best(("1_in_threads", *kinds.values()), 40 if full else 5)
     ratios = [rates[name] / rates["1_in_threads"] for name in kinds.values()]
     said = ", ".join(f"{kind} {ratio:.2f}" for kind, ratio in zip(kinds, ratios, strict=True))
-    build = "with" if has_gil() else "without"
+    build = "with" if about.has_gil() else "without"
     measured = f"answers in a second, times those of one loop: {said} (a build {build} the GIL)"
-    return found(as_built(has_gil(), *ratios), measured)
+    return found(as_built(about.has_gil(), *ratios), measured)
 
 
 def as_built(gil: bool, threads: float, loops: float, in_processes: float) -> bool:

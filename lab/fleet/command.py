@@ -28,9 +28,4 @@ def run(args: argparse.Namespace) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    add = parser.add_argument
-    add("keys", metavar="KEY", nargs="*", help="as M2 (all of them)")
-    add("--list", action="store_true", help="list the experiments and end")
-    add("--full", action="store_true", help="as large as on the page")
-    add("--json", metavar="FILE", type=arguments.file, help="write what was measured there")
-    parser.set_defaults(pictures=None)
+    claims.add_experiments(parser, "M2", "as large as on the page")

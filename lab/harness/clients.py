@@ -373,11 +373,12 @@ def busy(server: Endpoint, seconds: float) -> float:
 
     Or all that it wants, if it never sleeps: on a busy machine one that spins is given less.
     """
-    start, used, wanted = time.monotonic(), server.cpu_seconds(), server.cpu_wanted()
+    start, before = time.monotonic(), server.cpu_times()
     time.sleep(seconds)
-    used, wanted = server.cpu_seconds() - used, server.cpu_wanted() - wanted
+    used, awaited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
     elapsed = time.monotonic() - start
-    return max(0, wanted if wanted > SLEEPLESS * elapsed else used) / elapsed
+    sleepless = used + awaited > SLEEPLESS * elapsed
+    return max(0, used + awaited * sleepless) / elapsed
 
 
 SLEEPLESS = 0.9

@@ -126,10 +126,10 @@ class Endpoint:
         """Return the CPU time that it and its children have used so far."""
         return sum(map(processes.cpu_seconds, self.tree()))
 
-    def cpu_wanted(self) -> float:
-        """Return that, and the time for which they had to wait for it (Linux)."""
-        wanted = processes.cpu_seconds, processes.cpu_awaited
-        return sum(of(pid) for pid in self.tree() for of in wanted)
+    def cpu_times(self) -> tuple[float, float]:
+        """Return that, and the seconds for which they were ready and had no core (Linux)."""
+        tree = self.tree()
+        return sum(map(processes.cpu_seconds, tree)), sum(map(processes.cpu_awaited, tree))
 
     def memory(self) -> int:
         """Return how many bytes of memory it and its children have of their own."""

@@ -10,6 +10,11 @@ CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 """Those this process may run on; none where the system does not say."""
 
 
+def cores() -> int:
+    """Return how many cores this process may run on, as far as the system says."""
+    return len(CORES) or os.cpu_count() or 1
+
+
 def processor() -> str:
     """Return the model of the processor, or only its kind."""
     try:
@@ -31,7 +36,7 @@ def facts() -> dict[str, object]:
     machine = {
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "processor": processor(),
-        "cores": f"{len(CORES) or os.cpu_count()}",
+        "cores": f"{cores()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}{build}",
     }
     return {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "machine": machine}
