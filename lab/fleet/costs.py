@@ -1,10 +1,9 @@
 """M8 to M11: what a balancer costs, and what a connection takes: ports, memory, TLS."""
 
-import contextlib
-import os
-import ssl
+import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,8 +14,9 @@ from lab.bench.workloads import KiB, frame
 from lab.claims.claim import Finding, claim, found
 from lab.fleet.balancer import NAMES, SHUT, Fleet
 from lab.fleet.experiments import FLEET, STILL
-from lab.harness import clients, processes
+from lab.harness import clients
 from lab.harness.processes import NotMeasured
+from lab.harness.servers import ROOT
 
 
 def only_one(fleet: Fleet) -> None:
@@ -158,8 +158,8 @@ def silent_connections(full: bool) -> Finding:
     return found(kernel > server, measured, figures=kept)
 
 
-def certified(folder: str) -> ssl.SSLContext:
-    """Return how a server talks TLS, with a certificate that `openssl` makes."""
+def certified(folder: str) -> None:
+    """Make a key and a certificate there, with `openssl`."""
     files = f"-keyout {folder}/key -out {folder}/certificate -subj /CN=fleet"
     curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     try:
@@ -167,23 +167,6 @@ def certified(folder: str) -> ssl.SSLContext:
         subprocess.run(words, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotMeasured("wants openssl, to make a certificate") from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{folder}/certificate", f"{folder}/key")
-    return context
-
-
-def shake_hands(*contexts: ssl.SSLContext) -> tuple[list[ssl.SSLObject], float]:
-    """Return the client's and the server's end, and the server's CPU time, in seconds."""
-    one, other = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [contexts[0].wrap_bio(one, other), contexts[1].wrap_bio(other, one, server_side=True)]
-    spent = 0.0
-    for end in (*ends, *ends):
-        start = time.thread_time()
-        with contextlib.suppress(ssl.SSLWantReadError):
-            end.do_handshake()
-        spent += (time.thread_time() - start) * (end is ends[1])
-    assert ends[1].version()
-    return ends, spent
 
 
 @claim("M11", FLEET)
@@ -195,19 +178,11 @@ def tls(full: bool) -> Finding:
     """
     count = 500 if full else 100
     with tempfile.TemporaryDirectory() as folder:
-        server = certified(folder)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    shake_hands(client, server)
-    before = processes.own_bytes(os.getpid())
-    both = [shake_hands(client, server) for _ in range(count)]
-    memory = (processes.own_bytes(os.getpid()) - before) / count / 2
-    handshake = statistics.median(spent for _, spent in both)
-    start = time.thread_time()
-    for (one, other), _ in both:
-        one.write(frame(64)[0])
-        other.read(64)
-    message = (time.thread_time() - start) / count
+        certified(folder)
+        # Where something was there before, its memory is used again, and nothing is to be seen.
+        words = [sys.executable, "-m", "lab.fleet.tls", folder, str(count)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
+    memory, handshake, message = json.loads(done.stdout)
     measured = (
         f"{memory:,.0f} bytes for each end; a handshake {handshake * 1e6:.0f} us for the server,"
         f" as much as {handshake / message:.0f} messages of 64 bytes, written and read"
