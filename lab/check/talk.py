@@ -154,6 +154,7 @@ def read_late(server: Endpoint, said: bytes, due: bytes) -> int:
     with reads_late(server) as sock:
         # A machine may stand still for 0.1.
         stuck = send_until_stuck(sock, said[: ENOUGH * MiB], 0.3)
+        until_read(sock)  # all of it may be in the kernel, before a slow server has read any
         compare(exchange(sock, [said[stuck:]], due), due, sock)
     return stuck
 
