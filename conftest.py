@@ -26,7 +26,7 @@ import pytest
 from common import descriptors
 from lab.harness import processes
 
-WORKERS = 7
+WORKERS = 10
 """Tests at a time, at most."""
 
 AGAIN = 5

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from common.framing import Framing
+from lab.bench.framing import loop
 from lab.harness.clients import owed
 
 CASES = [
@@ -69,6 +70,7 @@ def test_with_trailing_data() -> None:
 def test_every_byte_value_inside_and_outside() -> None:
     for byte in range(256):
         stream = b"a%b^b%bc$d%be" % ((bytes([byte]),) * 3)
+        assert owed(stream) == loop(stream)
         assert answer([stream]) == owed(stream)
         assert answer(bytewise(stream)) == owed(stream)
 
@@ -93,6 +95,7 @@ def test_all_short_streams() -> None:
     for _ in range(6):
         streams = [stream + byte for stream in streams for byte in (b"^", b"$", b"a")]
         for stream in streams:
+            assert owed(stream) == loop(stream), stream
             assert answer([stream]) == owed(stream), stream
             assert answer([stream[:2], stream[2:]]) == owed(stream), stream
 

@@ -389,7 +389,6 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
 
 
 @pytest.mark.aside
-@pytest.mark.aside
 def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
     command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as read_once:
@@ -397,7 +396,7 @@ def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
         read_once.stdout.readline()
         read_once.stdout.close()
         assert read_once.wait(10) == 1
-    command = [*command[:2], "--offload", "--period", "2"]
+    command = [*command[:2], "--offload", "--period", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sleeps:
         assert sleeps.stdout
         while b"sleeping" not in sleeps.stdout.readline():
@@ -405,7 +404,7 @@ def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
         start = time.monotonic()
         sleeps.send_signal(signal.SIGINT)
         assert sleeps.wait(10) == 130
-        assert time.monotonic() - start < 4  # its worker sleeps for six
+        assert time.monotonic() - start < 2  # its worker sleeps for three
         assert sleeps.stderr
         assert sleeps.stderr.read() == b""
 
@@ -520,6 +519,7 @@ def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
     with Server(command, 5) as server, server.connect() as sock:
         with contextlib.suppress(ConnectionResetError):
             clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB), 0.5)
+            clients.until_read(sock, 0.5)  # it is slow, on a busy machine
             while sock.recv(clients.MiB):
                 pass
         assert "planted" in server.log()

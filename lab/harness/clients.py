@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import functools
+import itertools
 import random
 import resource
 import select
@@ -19,6 +20,9 @@ from lab.harness.processes import NotMeasured, connections
 from lab.harness.servers import Endpoint, leave
 
 MiB = 1 << 20
+
+PLUS_ONE = bytes([*range(1, 256), 0])
+"""What is owed for each byte inside a frame."""
 
 WINDOW = 32
 """Bytes by which a piece of an answer is known again."""
@@ -60,22 +64,13 @@ def must(holds: bool, seen: str) -> str:
     return seen
 
 
-@functools.lru_cache(32)  # the same megabytes are sent to one server after the other
 def owed(stream: bytes) -> bytes:
     """Return what a server owes for everything a client sent, without the `*`.
 
-    The protocol once more, a byte at a time, from its description and nothing else.
+    The protocol once more, from its description: between two `$` there is one frame, or none.
     """
-    reply = bytearray()
-    in_frame = False
-    for byte in stream:
-        if in_frame and byte == ord("$"):
-            in_frame = False
-        elif in_frame:
-            reply.append(0 if byte == 0xFF else byte + 1)
-        elif byte == ord("^"):
-            in_frame = True
-    return bytes(reply)
+    frames = [piece.partition(b"^")[2] for piece in stream.split(b"$")]
+    return b"".join(frames).translate(PLUS_ONE)
 
 
 def exactly(sock: socket.socket, size: int) -> bytes:
@@ -311,6 +306,10 @@ def greeted(server: Endpoint) -> Iterator[socket.socket]:
         yield sock
 
 
+AT_ONCE = 4
+"""Clients that no backlog is too short for; one that looks once an interval greets all of them."""
+
+
 @contextlib.contextmanager
 def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[list[socket.socket]]:
     """Hold up to `count` clients that were greeted and say nothing: as many as it takes and keeps.
@@ -321,14 +320,17 @@ def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[l
     deadline = time.monotonic() + min(max(5, seconds or server.patience), 0.8 * left())
     socks: list[socket.socket] = []
     try:
-        while len(socks) < count and time.monotonic() < deadline:
-            try:
-                socks.append(server.connect(min(2, server.patience)))
-            except OSError:
-                break
-            if exactly(socks[-1], 1) != b"*":
-                leave([socks.pop()])
-                break
+        missed = False
+        while not missed and len(socks) < count and time.monotonic() < deadline:
+            before = len(socks)
+            with contextlib.suppress(OSError):
+                for _ in range(min(AT_ONCE, count - before)):
+                    socks.append(server.connect(min(2, server.patience)))
+            served = itertools.takewhile(lambda sock: exactly(sock, 1) == b"*", socks[before:])
+            after = before + len(list(served))
+            missed = after < before + AT_ONCE
+            leave(socks[after:])
+            del socks[after:]
         must(bool(socks), "no client is served")
         those_ready(socks[-1:], 0.05)  # it may greet one and close it at once, the last one too
         kept = [sock for sock in socks if not ended(sock)]

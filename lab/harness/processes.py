@@ -106,8 +106,14 @@ def descriptors(pid: int) -> list[int]:
         return []
 
 
-ESTABLISHED, CLOSE_WAIT, LISTEN = "01", "08", "0A"
+ESTABLISHED, CLOSE_WAIT, LISTEN = 1, 8, 10
 """States of a connection as Linux numbers them."""
+
+SOCK_DIAG, BY_FAMILY, DUMP, ERROR = 4, 20, 0x301, 2
+"""As sock_diag(7) and netlink(7) number them; DUMP is NLM_F_REQUEST for all that fit."""
+
+MAPPED = bytes(10) + b"\xff\xff"
+"""How an IPv4 address begins that is written as one of IPv6."""
 
 
 class Connection(NamedTuple):
@@ -121,59 +127,74 @@ class Connection(NamedTuple):
     local_port: int
     peer: str
     peer_port: int
-    state: str
+    state: int
     unsent: int
     unread: int
     inode: int
 
 
 def connections(port: int) -> Iterator[Connection]:
-    """Yield what has this port at either end, where the system has a table of it (proc(5))."""
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-                if f":{port:04X} " not in line:
-                    continue
-                _, local, peer, state, queues, *_ = words = line.split()
-                unsent, unread = (int(size, 16) for size in queues.split(":"))
-                ends = (*_address(local), *_address(peer))
-                yield Connection(*ends, state, unsent, unread, int(words[9]))
-
-
-def _address(text: str) -> tuple[str, int]:
-    """Return an address of the kernel's table, and its port."""
-    digits, _, port = text.partition(":")
-    words = [bytes.fromhex(digits[i : i + 8]) for i in range(0, len(digits), 8)]
-    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
-    number = int(port, 16)
-    host = socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
-    return peer_name((host, number)), number
-
-
-SOCK_DIAG, BY_FAMILY, DUMP = 4, 20, 0x301
-"""What sock_diag(7) calls NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, and NLM_F_REQUEST with a dump."""
+    """Yield what has this port at either end; nothing where the system cannot be asked."""
+    with contextlib.suppress(AttributeError, OSError):
+        for ends in ((port, 0), (0, port)):
+            yield from _sockets((1 << 12) - 1, *ends)
 
 
 def listening(port: int) -> str | None:
     """Return the loopback address at which somebody listens on `port`; "" if nobody does.
 
-    On Linux the kernel is asked for this one (sock_diag(7)): so no server takes the question for a
-    client, and to read the table takes long where many connections were. None if nobody can say.
+    So no server takes the question for a client. None where the system cannot be asked.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        found = [one.local for one in _sockets(1 << LISTEN, port)]
+        if not found:
+            return ""
+        return "::1" if found == [f"[::1]:{port}"] else "127.0.0.1"
+    return None
+
+
+def _sockets(states: int, local: int = 0, peer: int = 0) -> Iterator[Connection]:
+    """Yield the TCP sockets in these states that have these ports, if not 0; OSError.
+
+    On Linux the kernel is asked for just these (sock_diag(7)): to read its whole table takes long
+    where many connections were.
     """
     for family in (socket.AF_INET, socket.AF_INET6):
-        wanted = struct.pack("=BBxxI", family, socket.IPPROTO_TCP, 1 << int(LISTEN, 16))
-        wanted += struct.pack("!H46x", port)
-        header = struct.pack("=IHHII", 16 + len(wanted), BY_FAMILY, DUMP, 0, 0)
-        try:
-            with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, SOCK_DIAG) as sock:
-                sock.sendall(header + wanted)
-                found = sock.recv(1 << 16)
-        except (AttributeError, OSError):
-            return None
-        if found[4] == BY_FAMILY:
-            local = found[24:40]
-            return "::1" if local == socket.inet_pton(socket.AF_INET6, "::1") else "127.0.0.1"
-    return ""
+        wanted = struct.pack("=BBxxI", family, socket.IPPROTO_TCP, states)
+        wanted += struct.pack("!HH44x", local, peer)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, SOCK_DIAG) as sock:
+            sock.sendall(struct.pack("=IHHII", 16 + len(wanted), BY_FAMILY, DUMP, 0, 0) + wanted)
+            more = True
+            while more:
+                answer, at = sock.recv(1 << 16), 0
+                while at < len(answer):
+                    size, kind = struct.unpack_from("=IH", answer, at)
+                    if kind == ERROR:
+                        raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "sock_diag")
+                    if more := kind == BY_FAMILY:
+                        yield _socket(answer[at + 16 : at + size])
+                    at += size
+
+
+def _socket(said: bytes) -> Connection:
+    """Return what an `inet_diag_msg` says."""
+    family, state = said[:2]
+    local, peer, *addresses = struct.unpack_from("!HH16s16s", said, 4)
+    unread, unsent, _, inode = struct.unpack_from("=IIII", said, 56)
+    names = [
+        peer_name((_host(family, address), port))
+        for address, port in zip(addresses, (local, peer), strict=True)
+    ]
+    return Connection(names[0], local, names[1], peer, state, unsent, unread, inode)
+
+
+def _host(family: int, address: bytes) -> str:
+    """Write an address, from the place where the kernel puts one of either family."""
+    if family == socket.AF_INET:
+        return socket.inet_ntop(family, address[:4])
+    if address.startswith(MAPPED):
+        return _host(socket.AF_INET, address[len(MAPPED) :])
+    return socket.inet_ntop(family, address)
 
 
 def _number(pid: int, file: str, name: str) -> int:

@@ -1,5 +1,6 @@
 """`python -m lab check`, as somebody runs it who brings a server."""
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from common.serving import peer_name
 from lab.broken import catalogue
 from lab.check import limits, report, suite
 from lab.check.rungs import CHECKS, MATRIX
@@ -351,6 +353,29 @@ def test_where_somebody_listens(address: str, dialled: str) -> None:
         sock.listen()
         assert processes.listening(port) == dialled
         socket.create_connection((dialled, port), 5).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "::1"])
+def test_what_the_kernel_holds_for_a_server(address: str) -> None:
+    """What has not been read, and who waits to be accepted: by the client's own address."""
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    with listener, contextlib.ExitStack() as stack:
+        listener.bind((address, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        host = address.rpartition("ffff:")[2]
+        socks = [socket.create_connection((host, port), 5) for _ in range(2)]
+        for sock in (*socks, accepted := listener.accept()[0]):
+            stack.enter_context(sock)
+        assert accepted.getpeername()[1] == socks[0].getsockname()[1]
+        for sock in socks:
+            sock.sendall(b"abc")
+        names = [peer_name(sock.getsockname()) for sock in socks]
+        found = {one.peer: one for one in processes.connections(port) if one.local_port == port}
+        assert [found[name].unread for name in names] == [3, 3]
+        assert [bool(found[name].inode) for name in names] == [True, False]
+        assert len(list(processes.connections(port))) == 5
 
 
 def test_our_own_descriptors_may_be_high() -> None:
