@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,9 @@ class Contestant:
     command: tuple[str, ...]
     needs: str = ""
 
-    def start(self) -> Server:
-        """Start it on a free port, and quietly."""
-        return Server(self.command, PATIENCE)
+    def start(self, environment: Iterable[str] = ()) -> Server:
+        """Start it on a free port, quietly, and with these in its environment."""
+        return Server(("env", *environment, *self.command), PATIENCE)
 
     @property
     def missing(self) -> str:

@@ -92,7 +92,7 @@ class Running:
 def running(side: Side) -> Iterator[tuple[Running, Talk]]:
     """Start a server on the first core, and bring two generations of clients to it."""
     with on_core(0):
-        server = side.contestant.start()
+        server = side.contestant.start(side.workload.environment)
     with server:
         found = Running(server)
         first = REQUESTS.bring(server, BUSY) if side.workload is IDLE else side.bring(server)

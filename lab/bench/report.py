@@ -17,6 +17,10 @@ Table = list[list[str]]
 TARGETS = plan.targets([Contestant(C_LIBUV, LIMIT, ())])
 
 
+FAULTS = 5
+"""Page faults for each answer, above which they are shown."""
+
+
 def micro(seconds: float) -> str:
     """Write seconds in microseconds."""
     return f"{seconds * 1e6:,.1f} us"
@@ -75,14 +79,21 @@ def protocol(results: Results) -> Table:
 
 
 def work(results: Results, workload: str, point: int) -> Table:
-    """Return a row for each who did this work, compared with the reference."""
-    table = [["", "ratio", "half of the pairs", "CPU each", "per second"]]
-    for one in results.against_reference(workload, point):
-        it = one["figures"]["top"]
+    """Return a row for each who did this work, compared with the reference.
+
+    With the page faults of both, where they count.
+    """
+    table = [["", "ratio", "half of the pairs", "CPU each", "per second", "page faults"]]
+    rows, most = results.against_reference(workload, point), 0.0
+    for one in rows:
+        it, its = one["figures"]["top"], one["figures"]["bottom"]
+        most = max(most, it["faults"], its["faults"])
         name = one["top"][0] + " (itself)" * (one["top"] == one["bottom"])
         spread = f"{one['low']:.2f} to {one['high']:.2f}"
-        table.append([name, f"{one['ratio']:.2f}", spread, micro(it["cpu"]), f"{it['rate']:,.0f}"])
-    return table
+        figures = micro(it["cpu"]), f"{it['rate']:,.0f}"
+        faults = f"{it['faults']:,.0f}, beside {its['faults']:,.0f}"
+        table.append([name, f"{one['ratio']:.2f}", spread, *figures, faults])
+    return table if most > FAULTS else [row[:-1] for row in table]
 
 
 def cold(results: Results) -> Table:

@@ -40,6 +40,11 @@ def frames(server: Server, point: int) -> AbstractContextManager[Talk]:
     return crowd(server, 8, point)
 
 
+def kept(server: Server, point: int) -> AbstractContextManager[Talk]:
+    """Frames of so many bytes, by eight clients at once; free memory is kept (glibc)."""
+    return crowd(server, 8, point)
+
+
 @contextlib.contextmanager
 def idle(server: Server, point: int) -> Iterator[Talk]:
     """Requests of 64 bytes, by fifty clients beside so many that say nothing."""
@@ -69,10 +74,11 @@ def churn(server: Server, point: int) -> Iterator[Talk]:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured, and how many clients it takes at a point."""
+    """What is measured, how many clients it takes at a point, what the server's environment has."""
 
     bring: Callable[[Server, int], AbstractContextManager[Talk]]
     clients: Callable[[int], int]
+    environment: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,6 +93,9 @@ class Workload:
 
 REQUESTS = Workload(requests, int)
 FRAMES = Workload(frames, lambda _: 8)
+KEPT = Workload(
+    kept, lambda _: 8, ("MALLOC_TRIM_THRESHOLD_=10000000", "MALLOC_MMAP_THRESHOLD_=10000000")
+)
 IDLE = Workload(idle, lambda point: point + BUSY)
 CHURN = Workload(churn, lambda _: 1)
-WORKLOADS = {one.name: one for one in (REQUESTS, FRAMES, IDLE, CHURN)}
+WORKLOADS = {one.name: one for one in (REQUESTS, FRAMES, KEPT, IDLE, CHURN)}

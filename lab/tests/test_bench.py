@@ -16,7 +16,7 @@ from lab.bench import command, contestants, framing, pairs, plan, report, senten
 from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, PROTOCOL, Contestant
 from lab.bench.pairs import Side, paired
 from lab.bench.report import Results
-from lab.bench.workloads import CHURN, FRAMES, IDLE, REQUESTS, KiB, MiB, Workload
+from lab.bench.workloads import CHURN, FRAMES, IDLE, KEPT, REQUESTS, KiB, MiB, Workload
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, Check, verdicts
 from lab.harness.servers import ROOT, Server
@@ -70,7 +70,8 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
     known |= {"cold": known["cpu"], "cold_faults": 0.0, "memory": 400.0} | figures
     bottom = Side(EPOLL, top.workload, top.point)
     spread = {"ratio": ratio, "low": 0.9 * ratio, "high": 1.1 * ratio}
-    return {"top": top.key, "bottom": bottom.key, **spread, "figures": {"top": known}}
+    both = {"top": known, "bottom": known}
+    return {"top": top.key, "bottom": bottom.key, **spread, "figures": both}
 
 
 # Right answers or no figure
@@ -206,6 +207,18 @@ def test_asyncio_is_warm_when_a_client_has_left(size: int, monkeypatch: pytest.M
 
 @GLIBC
 @pytest.mark.usefixtures("short")
+def test_large_pieces_cost_page_faults_unless_free_memory_is_kept() -> None:
+    given_back, kept = (
+        paired(Side(PROTOCOL, work, MiB), Side(EPOLL, work, MiB), 1) for work in (FRAMES, KEPT)
+    )
+    asyncio: Any = given_back["figures"]
+    assert asyncio["top"]["faults"] > 100
+    both: Any = kept["figures"]
+    assert max(side["faults"] for side in both.values()) < 10
+
+
+@GLIBC
+@pytest.mark.usefixtures("short")
 def test_asyncio_stays_cold_with_a_malloc_that_does_not_learn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -316,6 +329,13 @@ def test_rows_are_sorted_and_carry_their_spread() -> None:
     _, first, second = report.work(found, "requests", 50)
     assert first[:4] == [f"{EPOLL.name} (itself)", "1.00", "0.90 to 1.10", "10.0 us"]
     assert second[:4] == [PROTOCOL.name, "1.50", "1.35 to 1.65", "15.0 us"]
+
+
+def test_page_faults_are_shown_where_they_count() -> None:
+    found = results(row(Side(PROTOCOL, FRAMES, MiB), 1.5, faults=570.2))
+    assert report.work(found, "frames", MiB)[1][-1] == "570, beside 570"
+    few = results(row(Side(PROTOCOL, FRAMES, MiB), 1.5, faults=0.3))
+    assert "page faults" not in report.work(few, "frames", MiB)[0]
 
 
 def test_who_is_cold_at_first_is_shown_beside_itself() -> None:
