@@ -1,6 +1,7 @@
 """`python -m lab COMMAND`: the lab's commands."""
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -32,6 +33,10 @@ COMMANDS = {
 """Each has a docstring that says what it does, `add_arguments(parser)` and `run(arguments)`."""
 
 
+UNWRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EIO)
+"""Why output is not written: nobody reads on, as after `| head`; there is no room, no terminal."""
+
+
 def parser(asked: str = "") -> argparse.ArgumentParser:
     """Return the parser of the command that is asked for, or of all; no other is imported."""
     found: argparse.ArgumentParser = Parser(prog="python -m lab", description=__doc__)
@@ -59,14 +64,20 @@ def main() -> int:
     status = 1
     try:
         status = int(args.run(args))
+        print(end="", flush=True)  # what cannot be written is to be told of here
     except* (Wrong, ServerError) as group:
         for error in group.exceptions:
             print(f"python -m lab {args.command}: {error}", file=sys.stderr)
             status = 2 if isinstance(error, Wrong) else 1
     except* KeyboardInterrupt:
         status = 130
-    except* BrokenPipeError:  # nobody reads on, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except* OSError as failed:
+        for one in failed.exceptions:
+            if not isinstance(one, OSError) or one.errno not in UNWRITTEN:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries once more at the end
+            if one.errno != errno.EPIPE:
+                print(f"python -m lab {args.command}: {one.strerror}", file=sys.stderr)
     return status
 
 

@@ -15,8 +15,8 @@ from lab.live.session import Event, Session
 FLUSH = 0.04
 """Seconds between two parcels of events to the browser."""
 
-MOST = 100_000
-"""Events that are kept for who comes late; after more than that, the programs are started anew."""
+MOST = 16 << 20
+"""Bytes of events that are kept for who comes late; after more, the programs are started anew."""
 
 TEN = "ten at once"
 
@@ -33,7 +33,7 @@ class App:
         self.programs = programs
         self.sessions: list[Session] = []
         self.events: list[Event] = []
-        self.told = 0
+        self.told = self.size = 0
         self.listeners: set[Listener] = set()
         self.whole = True  # whether `events` are all there were
         self.clients = 0
@@ -50,11 +50,12 @@ class App:
             if new := self.events[self.told :]:
                 self.told = len(self.events)
                 parcel = json.dumps(new)
+                self.size += len(parcel)
                 for listener in self.listeners:
                     listener.put(parcel)
-            if self.told > MOST:
+            if self.size > MOST:
                 del self.events[: self.told]
-                self.told, self.whole = 0, False
+                self.told, self.size, self.whole = 0, 0, False
 
     async def listen(self) -> Listener:
         """Return a queue of parcels: all that has happened, then what happens."""
@@ -90,7 +91,7 @@ class App:
         """Start these, by their titles."""
         await self.close()
         self.events.clear()
-        self.told = self.clients = 0
+        self.told = self.size = self.clients = 0
         self.whole = True
         self.events.append({"s": 0, "kind": "reset", "count": len(commands)})
         for number, (title, command) in enumerate(commands.items()):

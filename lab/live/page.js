@@ -400,7 +400,10 @@ function draw_code(list, s) {
   }
 }
 
-function chips(where, names, ready = false, none = T.nobody) {
+const MOST = 200; // that are drawn, of anything
+
+function chips(where, all, ready = false, none = T.nobody) {
+  const names = all.length > MOST ? [...all.slice(0, MOST), `+ ${all.length - MOST}`] : all;
   const wanted = JSON.stringify([names, ready, none]);
   if (where.shown === wanted) return;
   where.shown = wanted;
@@ -414,8 +417,10 @@ function draw_kernel(place, s) {
   const label = (address) => s.names.get(address) ?? address;
   chips(backlog, s.kernel?.backlog.map(label) ?? [], false, s.kernel ? T.nobody : T.unknown);
   const accepted = new Map([...s.peers].map(([fd, peer]) => [peer, fd]));
-  const rows = s.kernel ? Object.entries(s.kernel.connections).slice(0, 200) : [...s.peers.values()].map((peer) => [peer, null]);
-  rows.sort(([one], [other]) => (accepted.get(one) ?? 1e9) - (accepted.get(other) ?? 1e9));
+  const known = s.kernel ? Object.entries(s.kernel.connections) : [...s.peers.values()].map((peer) => [peer, null]);
+  known.sort(([one], [other]) => (accepted.get(one) ?? 1e9) - (accepted.get(other) ?? 1e9));
+  const rows = known.slice(0, MOST), more = known.length - rows.length + (s.kernel?.more ?? 0);
+  if (more) rows.push([`+ ${more}`, ["", "", ""]]);
   if (!table.tHead) {
     table.createTHead().append(make("tr", {}, ...["", T.unread, T.unsent].map((one) => make("th", { textContent: one, scope: "col" }))));
     table.append(make("tbody"));

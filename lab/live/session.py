@@ -26,6 +26,9 @@ Event = dict[str, Any]
 LOOK = 0.05
 """Seconds between two looks at what the kernel holds."""
 
+SHOWN = 200
+"""Connections that are told of, at most."""
+
 SOURCE = 400_000
 """Bytes of a program's file that are shown, at most."""
 
@@ -197,7 +200,8 @@ def kernel(port: int) -> Event:
     """Return what the kernel holds for a server: who waits in its backlog, and what is on its way.
 
     Of each connection the bytes that: have arrived and are not read; are sent and have not arrived;
-    have arrived at the client and are not read there. Empty where the system does not say.
+    have arrived at the client and are not read there; of `more` it is not told. Empty where the
+    system does not say.
     """
     backlog, connections, there = [], {}, {}
     for one in (every := list(processes.connections(port))):
@@ -209,4 +213,8 @@ def kernel(port: int) -> Event:
         if not one.inode:
             backlog.append(one.peer)
         connections[one.peer] = [one.unread, one.unsent, there.get(one.peer, 0)]
-    return {"backlog": backlog, "connections": connections} if every else {}
+    if not every:
+        return {}
+    shown = dict(sorted(connections.items())[:SHOWN])
+    more = len(connections) - len(shown)
+    return {"backlog": backlog, "connections": shown, "more": more}

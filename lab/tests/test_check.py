@@ -499,3 +499,22 @@ def test_the_steps_pages_name_what_they_cannot_do() -> None:
         page = (ROOT / step / "README.md").read_text()
         for name in limits.declared(step).keys() - limits.ASKED.keys():
             assert f"`{name}`" in page, (step, name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize("words", [("check", "--list"), ("claims", "--list"), ("live", "1")])
+def test_output_that_cannot_be_written_is_a_line_at_most(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "lab", *words, *["--no-browser"] * (words[0] == "live")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=50, check=False
+        )
+    assert done.stderr == f"python -m lab {words[0]}: No space left on device\n".encode()
+    assert done.returncode == 1
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as unread:
+        done = subprocess.run(
+            command, stdout=unread, stderr=subprocess.PIPE, cwd=ROOT, timeout=50, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"")

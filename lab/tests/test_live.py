@@ -9,11 +9,13 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +24,7 @@ import pytest
 
 from lab.harness import processes
 from lab.harness.servers import ROOT, STEPS
-from lab.live import app, command
+from lab.live import app, command, session
 from lab.tests.commands import lab
 
 PICTURES = ROOT / "build" / "live"
@@ -236,9 +238,23 @@ def wanted(event: Event, session: int) -> bool:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what the kernel holds")
+def test_of_very_many_connections_some_are_told_of_and_the_rest_counted() -> None:
+    """An event twenty times a second is not to be a megabyte, nor a page to have that many rows."""
+    with socket.create_server(("127.0.0.1", 0), backlog=300) as server, ExitStack() as stack:
+        port = server.getsockname()[1]
+        for _ in range(session.SHOWN + 20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        for _ in range(session.SHOWN):
+            stack.enter_context(server.accept()[0])
+        found = session.kernel(port)
+    assert len(found["connections"]) == session.SHOWN
+    assert found["more"] == len(found["backlog"]) == 20
+
+
 def test_after_very_much_who_comes_late_gets_a_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """But nothing is kept from those who are there."""
-    monkeypatch.setattr(app, "MOST", 100)
+    monkeypatch.setattr(app, "MOST", 20_000)
 
     async def listen() -> tuple[list[Event], list[Event]]:
         async with app.running(app.App(command.PROGRAMS)) as shown:
@@ -320,11 +336,12 @@ class Page:
         return self.browser.execute_script(f"{HELP} return {script}", *args)
 
     def until(self, script: str, *args: object) -> Any:
-        """Wait until an expression is true; return it."""
+        """Wait until an expression is true, and what made it so has been drawn; return it."""
         deadline = time.monotonic() + PATIENCE
         while not (value := self.js(script, *args)):
             assert time.monotonic() < deadline, (script, args, self.js("document.body.innerText"))
             time.sleep(0.05)
+        self.browser.execute_async_script("requestAnimationFrame(arguments[0])")
         return value
 
     def text(self, selector: str) -> str:
