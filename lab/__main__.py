@@ -63,8 +63,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, as_ctrl_c)
     status = 1
     try:
-        status = int(args.run(args))
+        done = int(args.run(args))
         print(end="", flush=True)  # what cannot be written is to be told of here
+        status = done
     except* (Wrong, ServerError) as group:
         for error in group.exceptions:
             print(f"python -m lab {args.command}: {error}", file=sys.stderr)

@@ -183,6 +183,28 @@ class Endpoint:
 NOT_OURS = "the server was not started here"
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM, where we handle them, wait until the block has ended.
+
+    One that comes while a process is being started would leave it to nobody.
+    """
+    came: list[int] = []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # they come to that one
+    handlers = {one: handler for one in numbers if callable(handler := signal.getsignal(one))}
+    for one in handlers:
+        signal.signal(one, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
 class Server(Endpoint):
     """A server in a process of its own, of which `pid` is the number.
 
@@ -212,21 +234,26 @@ class Server(Endpoint):
         if limit or taken:
             launch = str(ROOT / "lab/harness/launch.py")
             words = [sys.executable, launch, *map(str, (limit, taken, free)), *words]
+        self._looks = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
         try:
-            self.process = subprocess.Popen(
-                words,
-                env=environment(),
-                stdin=stdin,
-                stdout=self._log if self.own_group else subprocess.PIPE,
-                stderr=self._log,
-                start_new_session=self.own_group,
-            )
+            with uninterrupted():
+                self.process = subprocess.Popen(
+                    words,
+                    env=environment(),
+                    stdin=stdin,
+                    stdout=self._log if self.own_group else subprocess.PIPE,
+                    stderr=self._log,
+                    start_new_session=self.own_group,
+                )
+                self.pid = self.process.pid
         except OSError as error:
             self._log.close()
             raise ServerError(f"cannot run {words[0]}: {error.strerror}") from None
-        self.pid = self.process.pid
-        self._looks = threading.Lock()
+        except KeyboardInterrupt:
+            if hasattr(self, "pid"):
+                self.__exit__()
+            raise
 
     def choose(self, port: int) -> int:
         """Return the port to tell it: 0, which lets it take a free one, unless one is given."""

@@ -13,6 +13,7 @@ import time
 import xml.etree.ElementTree as ET
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -435,6 +436,25 @@ def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
         assert b"Traceback" not in process.stderr.read()
     assert children
     assert all(map(gone, children))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_server_is_being_started_leaves_none(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+
+    def interrupted(self: Any, *args: Any) -> None:
+        execute(self, *args)
+        pids.append(self.pid)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(subprocess.Popen, "_execute_child", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start("step1_sequential")
+    assert all(map(gone, pids))
+    assert pids
 
 
 def unexpected(one: Verdict, declared: dict[str, str]) -> bool:
