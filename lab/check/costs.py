@@ -22,7 +22,7 @@ from lab.harness.servers import Endpoint, leave
 IDLE = 1000
 """Clients that say nothing."""
 
-IDLE_SHARE = 0.015
+IDLE_SHARE = 0.008
 """Of a core, that a server may use while nobody says anything."""
 
 IDLE_BYTES = 12 * 1024
