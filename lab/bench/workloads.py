@@ -42,7 +42,7 @@ def frames(server: Server, point: int) -> AbstractContextManager[Talk]:
 
 def kept(server: Server, point: int) -> AbstractContextManager[Talk]:
     """Frames of so many bytes, by eight clients at once; free memory is kept (glibc)."""
-    return crowd(server, 8, point)
+    return frames(server, point)
 
 
 @contextlib.contextmanager

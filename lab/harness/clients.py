@@ -320,17 +320,17 @@ def idle_clients(server: Endpoint, count: int, seconds: float = 0) -> Iterator[l
     deadline = time.monotonic() + min(max(5, seconds or server.patience), 0.8 * left())
     socks: list[socket.socket] = []
     try:
-        missed = False
-        while not missed and len(socks) < count and time.monotonic() < deadline:
+        while len(socks) < count and time.monotonic() < deadline:
             before = len(socks)
             with contextlib.suppress(OSError):
                 for _ in range(min(AT_ONCE, count - before)):
                     socks.append(server.connect(min(2, server.patience)))
             served = itertools.takewhile(lambda sock: exactly(sock, 1) == b"*", socks[before:])
             after = before + len(list(served))
-            missed = after < before + AT_ONCE
             leave(socks[after:])
             del socks[after:]
+            if after < before + AT_ONCE:
+                break
         must(bool(socks), "no client is served")
         those_ready(socks[-1:], 0.05)  # it may greet one and close it at once, the last one too
         kept = [sock for sock in socks if not ended(sock)]

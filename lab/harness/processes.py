@@ -164,16 +164,24 @@ def _sockets(states: int, local: int = 0, peer: int = 0) -> Iterator[Connection]
         wanted += struct.pack("!HH44x", local, peer)
         with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, SOCK_DIAG) as sock:
             sock.sendall(struct.pack("=IHHII", 16 + len(wanted), BY_FAMILY, DUMP, 0, 0) + wanted)
-            more = True
-            while more:
-                answer, at = sock.recv(1 << 16), 0
-                while at < len(answer):
-                    size, kind = struct.unpack_from("=IH", answer, at)
-                    if kind == ERROR:
-                        raise OSError(-struct.unpack_from("=i", answer, at + 16)[0], "sock_diag")
-                    if more := kind == BY_FAMILY:
-                        yield _socket(answer[at + 16 : at + size])
-                    at += size
+            yield from map(_socket, _answers(sock))
+
+
+def _answers(sock: socket.socket) -> Iterator[bytes]:
+    """Yield the content of each message that the kernel answers; OSError if it says that it cannot.
+
+    A datagram has several messages in it, and the last says that there are no more.
+    """
+    while True:
+        answer, at = sock.recv(1 << 16), 0
+        while at < len(answer):
+            size, kind = struct.unpack_from("=IH", answer, at)
+            said, at = answer[at + 16 : at + size], at + size
+            if kind == ERROR:
+                raise OSError(-struct.unpack_from("=i", said)[0], "sock_diag")
+            if kind != BY_FAMILY:
+                return
+            yield said
 
 
 def _socket(said: bytes) -> Connection:

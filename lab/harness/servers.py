@@ -190,9 +190,8 @@ def uninterrupted() -> Iterator[None]:
     One that comes while a process is being started would leave it to nobody.
     """
     came: list[int] = []
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # they come to that one
+    ours = threading.current_thread() is threading.main_thread()  # to which they come
+    numbers = [signal.SIGINT, signal.SIGTERM] if ours else []
     handlers = {one: handler for one in numbers if callable(handler := signal.getsignal(one))}
     for one in handlers:
         signal.signal(one, lambda number, _: came.append(number))
