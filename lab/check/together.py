@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from lab.check.prompt import answer_time
+from lab.check.prompt import answer_times
 from lab.check.suite import check
 from lab.harness.clients import (
     Failed,
@@ -30,7 +30,9 @@ NOT_GREETED = (
 )
 
 UNFAIR = 100
-"""How many times as long as without a flood an answer may take beside one."""
+"""How many times as long as without a flood the quickest answer may take beside one: a loop takes
+5 to 20 times as long, one that does not look at the others for a while 600 and more. (Most answers
+may be slow on a busy machine: whoever floods a server has it use up its slice of a core.)"""
 
 
 @check("step2_thread_per_client")
@@ -107,11 +109,11 @@ def fair(server: Endpoint) -> str:
     """
     with greeted(server) as sock:
         sock.sendall(b"^")
-        alone = answer_time(sock)
+        alone = min(answer_times(sock))
     with flood(server), server.connect() as sock:
         expect(sock, b"*")
         sock.sendall(b"^")
-        beside = answer_time(sock)
+        beside = min(answer_times(sock))
     seen = f"{beside * 1000:.2f} ms beside a flood, {alone * 1000:.2f} ms without"
     return must(beside < UNFAIR * alone, f"{seen}: {beside / alone:.1f} times")
 
