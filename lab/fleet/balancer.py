@@ -10,36 +10,44 @@ import socket
 import sys
 import tempfile
 import time
-from typing import Self
+from collections.abc import Iterator
+from typing import Any
 
-from lab.fleet.machines import DIES_WITH_US, Machine, Network
-from lab.harness.servers import ROOT, START_UP, STEPS, Endpoint, Server, ServerError
+from lab.fleet.machines import DIES_WITH_US, Machine, network
+from lab.harness.servers import ROOT, START_UP, STEPS, Server, ServerError
 
 PORT, ORDERS = 8080, 9999
 """Where the balancer and each machine serve, and where the balancer takes orders."""
 
 NAMES = "m1", "m2", "m3"
 
+PYTHON = (sys.executable,)
+"""What runs a server's script."""
+
 TEXT = """\
 global
-    stats socket ipv4@127.0.0.1:{orders} level admin
+    stats socket ipv4@127.0.0.1:9999 level admin
 
 defaults
     mode tcp
     timeout connect 1s
     timeout client 60s
     timeout server 60s
-    timeout queue {queue}
+    timeout queue 60s
     retries 3
     option redispatch 1
 
 listen fleet
-    bind {door}:{port}
+    bind 10.77.0.1:8080
     balance leastconn
     option tcp-check
     {check}
-    default-server check inter 250ms fall 2 rise 2 maxconn {maxconn}{down}
+    default-server check inter 250ms fall 2 rise 2 maxconn {maxconn} {down}
+    server m1 10.77.0.3:8080
+    server m2 10.77.0.4:8080
+    server m3 10.77.0.5:8080
 """
+"""The balancer is the first machine, and the second has the clients."""
 
 GREETED, CONNECTED = "tcp-check expect string *", "tcp-check connect"
 """A machine is well if it greets whoever looks; or if its kernel accepts the connection."""
@@ -47,27 +55,12 @@ GREETED, CONNECTED = "tcp-check expect string *", "tcp-check connect"
 SHUT = "on-marked-down shutdown-sessions"
 
 
-def configuration(
-    addresses: list[str],
-    maxconn: int = 1000,
-    check: str = GREETED,
-    down: str = SHUT,
-    queue: str = "60s",
-) -> str:
-    """Return what HAProxy is told: the first address is its own, the others are the machines'.
+def configuration(maxconn: int = 1000, check: str = GREETED, down: str = SHUT) -> str:
+    """Return what HAProxy is told.
 
     `maxconn` is for each machine; who comes beyond that waits in HAProxy's queue.
     """
-    door, *others = addresses
-    given = {"maxconn": maxconn, "check": check, "down": f" {down}" * bool(down), "queue": queue}
-    text = TEXT.format(**given, door=door, port=PORT, orders=ORDERS)
-    both = zip(NAMES, others, strict=True)
-    return text + "".join(f"    server {name} {address}:{PORT}\n" for name, address in both)
-
-
-def example() -> str:
-    """Return the configuration for three machines, as the page shows it."""
-    return configuration([f"10.77.0.{number}" for number in (1, 3, 4, 5)])
+    return TEXT.format(maxconn=maxconn, check=check, down=down)
 
 
 class Balancer(Server):
@@ -75,7 +68,7 @@ class Balancer(Server):
 
     def __init__(self, machine: Machine, text: str) -> None:
         self.machine = machine
-        with tempfile.TemporaryFile() as file, machine:
+        with tempfile.TemporaryFile() as file, machine.inside():
             file.write(text.encode())
             file.seek(0)
             command = [*DIES_WITH_US, "haproxy", "-db", "-f", "/dev/stdin"]
@@ -84,7 +77,7 @@ class Balancer(Server):
 
     def order(self, words: str) -> str:
         """Send an order to its socket, as `show stat`; return what it answers. Raises OSError."""
-        with self.machine:
+        with self.machine.inside():
             sock = socket.create_connection(("127.0.0.1", ORDERS), self.patience)
         with sock, sock.makefile("rw") as file:
             file.write(words + "\n")
@@ -117,43 +110,36 @@ class Balancer(Server):
 class Fleet:
     """Three machines with a server of a step each, HAProxy before them, and one for the clients.
 
-    A context manager. `door` is where clients connect to, from `clients`; `options` are those of
-    the configuration.
+    Clients connect to `balancer`, from `clients`.
     """
 
-    def __init__(self, step: int, **options: str | int) -> None:
+    def __init__(
+        self, step: int, text: str, machines: list[Machine], stack: contextlib.ExitStack
+    ) -> None:
         self.script = str(ROOT / STEPS[step - 1] / "server.py")
-        self.options = options
-
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            network = stack.enter_context(Network(5))
-            self.front, self.clients, *self.machines = network.machines
-            self.servers: list[Server] = []
-            stack.callback(self._stop)
-            for machine in self.machines:
-                self.servers.append(self._server(machine))
-            for server in self.servers:
-                server.wait_until_ready()
-            self.descriptors = sum(one.descriptors() for one in self.servers)
-            self.door = Endpoint(self.front.address, PORT)
-            self.balance()
-            stack.callback(lambda: self.balancer.__exit__())
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.text = text
+        self.front, self.clients, *self.machines = machines
+        self.stack = stack
+        self.servers = [self._server(machine) for machine in self.machines]
+        for server in self.servers:
+            server.wait_until_ready()
+        self.descriptors = sum(one.descriptors() for one in self.servers)
+        self.balance()
 
     def balance(self) -> None:
         """Start HAProxy, and wait until it has seen all machines."""
-        addresses = [one.address for one in (self.front, *self.machines)]
-        self.balancer = Balancer(self.front, configuration(addresses, **self.options))  # type: ignore[arg-type]
-        self.balancer.__enter__()
+        self.balancer = self.stack.enter_context(Balancer(self.front, self.text))
+
+    def _server(self, machine: Machine) -> Server:
+        words = [*DIES_WITH_US, *PYTHON, self.script, str(PORT), "--host", machine.address]
+        with machine.inside():
+            server = Server([*words, "--quiet"], port=PORT)
+        self.stack.push(server)
+        return server
 
     def restart(self, number: int) -> None:
         """End the server of a machine, and start it anew."""
-        self.servers[number].__exit__()
+        self.servers[number].stop()
         self.servers[number] = self._server(self.machines[number])
         self.servers[number].wait_until_ready()
 
@@ -163,17 +149,15 @@ class Fleet:
 
     def left(self) -> int:
         """Return how many clients the servers have, the least in half a second: some only look."""
-        counts: list[int] = []
-        while len(counts) < 10:
+        counts = []
+        for _ in range(10):
             counts.append(sum(one.descriptors() for one in self.servers) - self.descriptors)
             time.sleep(0.05)
         return min(counts)
 
-    def _stop(self) -> None:
-        for server in self.servers:
-            server.__exit__()
 
-    def _server(self, machine: Machine) -> Server:
-        words = [*DIES_WITH_US, sys.executable, self.script, str(PORT), "--host", machine.address]
-        with machine:
-            return Server([*words, "--quiet"], port=PORT)
+@contextlib.contextmanager
+def three_machines(step: int, **told: Any) -> Iterator[Fleet]:
+    """Have a fleet during the block, with servers of this step; see `configuration` for `told`."""
+    with network(5) as machines, contextlib.ExitStack() as stack:
+        yield Fleet(step, configuration(**told), machines, stack)

@@ -12,7 +12,7 @@ from lab.bench.load import Talk, talkers
 from lab.bench.pairs import SLICE, Slice, figures
 from lab.bench.workloads import KiB, frame
 from lab.claims.claim import Finding, claim, found
-from lab.fleet.balancer import NAMES, SHUT, Fleet
+from lab.fleet.balancer import NAMES, SHUT, Fleet, three_machines
 from lab.fleet.experiments import FLEET, STILL
 from lab.harness import clients
 from lab.harness.processes import NotMeasured
@@ -38,11 +38,11 @@ def turns(count: int, pairs: int) -> tuple[list[Slice], list[Slice]]:
     """Return what so many clients got in their turns: over the balancer, and straight."""
     over: list[Slice] = []
     straight: list[Slice] = []
-    with Fleet(6) as fleet:
+    with three_machines(6) as fleet:
         only_one(fleet)
         with (
-            fleet.clients,
-            clients.greeted_clients(fleet.door, count) as ours,
+            fleet.clients.inside(),
+            clients.greeted_clients(fleet.balancer, count) as ours,
             clients.greeted_clients(fleet.servers[0], count) as theirs,
             talkers(ours, *frame(64)) as one,
             talkers(theirs, *frame(64)) as other,
@@ -93,10 +93,10 @@ def stay(ports: int, maxconn: int, down: str) -> tuple[int, int, str]:
     And how many came, and whether the balancer has taken a machine for dead.
     """
     count = len(NAMES) * ports * 11 // 10
-    with Fleet(6, maxconn=maxconn, down=down) as fleet:
-        with fleet.front:
+    with three_machines(6, maxconn=maxconn, down=down) as fleet:
+        with fleet.front.inside():
             Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"40000 {39999 + ports}")
-        with fleet.clients, clients.clients(fleet.door, count) as socks:
+        with fleet.clients.inside(), clients.clients(fleet.balancer, count) as socks:
             if maxconn < ports:
                 fleet.balancer.until("qcur", str(count - len(NAMES) * maxconn), "BACKEND")
             else:
@@ -142,11 +142,11 @@ def silent_connections(full: bool) -> Finding:
     """
     count = 4000 if full else 1000
     clients.room_for(count)
-    with Fleet(6, maxconn=count) as fleet:
+    with three_machines(6, maxconn=count) as fleet:
         only_one(fleet)
         who = fleet.servers[0].memory, fleet.balancer.memory, kernel_bytes
         before = [one() for one in who]
-        with fleet.clients, clients.greeted_clients(fleet.door, count):
+        with fleet.clients.inside(), clients.greeted_clients(fleet.balancer, count):
             after = [one() for one in who]
     server, balancer, kernel = ((b - a) / count for a, b in zip(before, after, strict=True))
     kernel /= 4  # ends: the client's, two of the balancer's, the machine's

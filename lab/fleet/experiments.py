@@ -10,7 +10,7 @@ from typing import TypeVar
 import simple_client
 from lab.claims.claim import Experiment, Finding, claim, found, pace
 from lab.fleet import herd
-from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet
+from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet, three_machines
 from lab.fleet.load import AWAY, CUT, PATIENCE, REFUSED, SILENT, WHOLE, WRONG, Load, Toll
 from lab.harness import talks
 from lab.harness.clients import must
@@ -34,7 +34,7 @@ def clients(full: bool) -> int:
 
 def under_load(fleet: Fleet, full: bool, happens: Callable[[Fleet], T]) -> tuple[Toll, T]:
     """Have something happen while clients talk; return what became of them from then on."""
-    with Load(fleet.clients, fleet.door, clients(full)) as them:
+    with Load(fleet, clients(full)) as them:
         them.until_talking()
         moment = time.monotonic()
         result = happens(fleet)
@@ -48,9 +48,9 @@ def three_sequential(full: bool) -> Finding:
     """Three sequential servers behind `maxconn 1` serve three clients at once, and nobody is lost:
     the others wait in the balancer's queue.
     """
-    with Fleet(1, maxconn=1, check=CONNECTED) as fleet, fleet.clients:
-        alone = talks.elapsed(fleet.door, 1, pace(full))
-        six = talks.talks(fleet.door, 6, pace(full))  # Failed unless each gets all it is owed
+    with three_machines(1, maxconn=1, check=CONNECTED) as fleet, fleet.clients.inside():
+        alone = talks.elapsed(fleet.balancer, 1, pace(full))
+        six = talks.talks(fleet.balancer, 6, pace(full))  # Failed unless each gets all it is owed
         queued = int(fleet.balancer.seen()["BACKEND"]["qmax"])
     # A client sees its end about when the next one is greeted: a tenth of a talk is no matter.
     most = max(sum(a.greeted <= b.greeted < a.done - alone / 10 for a in six) for b in six)
@@ -66,9 +66,10 @@ def a_check_takes_a_place(full: bool) -> Finding:
     """
     lost, states, said = [], [], []
     for name, check in (("waits for the `*`", GREETED), ("only connects", CONNECTED)):
-        with Fleet(1, maxconn=1, check=check) as fleet:
-            with fleet.clients:
-                six = asyncio.run(simple_client.run(fleet.door.host, fleet.door.port, 6, 0.5))
+        with three_machines(1, maxconn=1, check=check) as fleet:
+            with fleet.clients.inside():
+                door = fleet.balancer
+                six = asyncio.run(simple_client.run(door.host, door.port, 6, 0.5))
             lost.append(sum(bool(one.problem) for one in six))
             fleet.balancer.until("status", "UP", *NAMES)
             with fleet.servers[0].paused():
@@ -90,7 +91,7 @@ def server_killed(full: bool) -> Finding:
         fleet.servers[1].send_signal(signal.SIGKILL)
         return held, fleet.balancer.until("status", "DOWN.*", NAMES[1])
 
-    with Fleet(6) as fleet:
+    with three_machines(6) as fleet:
         toll, (held, noticed) = under_load(fleet, full, kill)
         others = fleet.balancer.seen()[NAMES[1]]["wredis"]
     until = f"until two checks had failed ({noticed:.2f} s) {others} new ones went to others"
@@ -111,15 +112,14 @@ def cut_off(full: bool) -> Finding:
         held = fleet.held(1)
         fleet.machines[1].cut_off()
         noticed = fleet.balancer.until("status", "DOWN.*", NAMES[1])
-        time.sleep(0 if fleet.options["down"] else PATIENCE)
+        time.sleep(0 if SHUT in fleet.text else PATIENCE)
         return held, noticed
 
     said, tolls = [], []
-    for shut in (SHUT, ""):
-        with Fleet(6, down=shut) as fleet:
+    for name, shut in ((f"with `{SHUT}`", SHUT), ("without", "")):
+        with three_machines(6, down=shut) as fleet:
             toll, (held, noticed) = under_load(fleet, full, unplug)
         tolls.append(toll)
-        name = f"with `{SHUT}`" if shut else "without"
         said.append(f"{name}: {held} were there, DOWN after {noticed:.2f} s; {toll}")
     first, second = tolls
     holds = first.counts[CUT] > 0 < second.counts[SILENT] and not first.never + second.never
@@ -135,10 +135,10 @@ def balancer_killed(full: bool) -> Finding:
     def kill(fleet: Fleet) -> None:
         fleet.balancer.send_signal(signal.SIGKILL)
         time.sleep(AWAY_FOR)
-        fleet.balancer.__exit__()
+        fleet.balancer.stop()
         fleet.balance()
 
-    with Fleet(6) as fleet:
+    with three_machines(6) as fleet:
         toll, _ = under_load(fleet, full, kill)
         left = fleet.left()
     measured = f"{clients(full)} clients; {toll}; the machines hold {left} connections of nobody"
@@ -162,7 +162,7 @@ def rolling_restart(full: bool) -> Finding:
             fleet.balancer.order(f"set server fleet/{name} state ready")
             fleet.balancer.until("status", "UP", name)
 
-    with Fleet(6) as fleet:
+    with three_machines(6) as fleet:
         right, _ = under_load(fleet, full, lambda fleet: roll(fleet, drained=True))
         wrong, _ = under_load(fleet, full, roll)
     measured = f"drained: {right}; not drained: {wrong}"
@@ -181,24 +181,21 @@ def a_herd_comes_back(full: bool) -> Finding:
     said, back, near = [], [], True
     kept: dict[str, float] = {}
     for name, pause in herd.PAUSES.items():
-        with Fleet(6) as fleet:
-            quiet = {"length": sys.maxsize, "patience": patience, "thinks": 0.2, "insist": False}
-            with Load(fleet.clients, fleet.door, count, pause=pause, **quiet) as them:  # type: ignore[arg-type]
-                them.until_talking()
-                time.sleep(2)  # the balancer counts by the second: nobody has come in the last
-                fleet.balancer.order(f"set rate-limit connections global {rate}")
-                fleet.servers[1].send_signal(signal.SIGKILL)
-                time.sleep(seconds)
+        with (
+            three_machines(6) as fleet,
+            Load(fleet, count, sys.maxsize, patience, 0.2, pause, insist=False) as them,
+        ):
+            them.until_talking()
+            time.sleep(2)  # the balancer counts by the second: nobody has come in the last
+            fleet.balancer.order(f"set rate-limit connections global {rate}")
+            fleet.servers[1].send_signal(signal.SIGKILL)
+            time.sleep(seconds)
         toll = Toll(them.talks)
+        cut, tries = toll.counts[CUT], toll.counts.total() - count
         back.append(len(toll.waits))
-        tries = sum(toll.counts.values()) - toll.counts[CUT] - (count - toll.counts[CUT])
-        kept |= {
-            f"{name}: cut": toll.counts[CUT],
-            f"{name}: back": back[-1],
-            f"{name}: tries": tries,
-        }
-        least, most = herd.predicted(toll.counts[CUT], rate, patience, pause, seconds)
+        kept |= {f"{name}: cut": cut, f"{name}: back": back[-1], f"{name}: tries": tries}
+        least, most = herd.predicted(cut, rate, patience, pause, seconds)
         near &= least.back - count / 12 <= back[-1] <= most.back + count / 12
         near &= 0.7 * least.tries <= tries <= 1.4 * most.tries
-        said.append(f"{name}: {back[-1]} of {toll.counts[CUT]} are back, with {tries} tries")
+        said.append(f"{name}: {back[-1]} of {cut} are back, with {tries} tries")
     return found(near and 2 * back[0] < back[1] + back[2], "; ".join(said), figures=kept)

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from lab.fleet.balancer import Fleet
 from lab.fleet.herd import Pause
-from lab.fleet.machines import Namespace
-from lab.harness.clients import Failed, owed
-from lab.harness.servers import Endpoint
+from lab.harness.clients import must, owed
+from lab.harness.deadline import soon
 
 ENDS = "whole", "cut", "silent", "turned away", "refused", "wrong"
 """How a conversation ends: well; closed in the middle; without an answer in time; closed, or left
@@ -42,30 +42,25 @@ class Talk:
     how: str = AWAY
 
 
+@dataclass
 class Load:
     """So many clients, in a thread, until the end of the block; who is not served then insists.
 
     A conversation has `length` requests, `thinks` seconds apart on average: no two keep step. A
-    client waits for `patience` seconds for anything, and after a failure it pauses. `talks` has all
-    that are over, in the order in which they ended.
+    client waits for `patience` seconds for anything, and after a failure it pauses. `talks` has
+    all, in the order in which they began.
     """
 
-    def __init__(
-        self,
-        where: Namespace,
-        door: Endpoint,
-        count: int,
-        length: int = 25,
-        patience: float = PATIENCE,
-        thinks: float = 0.02,
-        pause: Pause = lambda *_: 0.05,
-        insist: bool = True,
-    ) -> None:
-        self.where, self.door, self.count = where, door, count
-        self.length, self.patience, self.thinks = length, patience, thinks
-        self.pause, self.insist = pause, insist
+    fleet: Fleet
+    count: int
+    length: int = 25
+    patience: float = PATIENCE
+    thinks: float = 0.02
+    pause: Pause = lambda *_: 0.05
+    insist: bool = True
+
+    def __post_init__(self) -> None:
         self.talks: list[Talk] = []
-        self.under_way: dict[int, Talk] = {}
         self._over = False
         self._thread = threading.Thread(target=self._run)
 
@@ -80,47 +75,43 @@ class Load:
 
     def until_talking(self) -> None:
         """Wait until every client has had some answers; Failed if that is never so."""
-        deadline = time.monotonic() + 20
-        while self._heard() < self.count:
-            if time.monotonic() > deadline:
-                raise Failed(f"of {self.count} clients {self._heard()} are answered")
-            time.sleep(0.005)
 
-    def _heard(self) -> int:
-        talks = (*self.talks, *self.under_way.copy().values())
-        return len({one.client for one in talks if one.answers})
+        def heard() -> int:
+            return len({one.client for one in self.talks if one.answers})
+
+        soon(lambda: heard() == self.count, 20)
+        must(heard() == self.count, f"of {self.count} clients {heard()} are answered")
 
     def _run(self) -> None:
-        with self.where:
-            asyncio.run(self._all())
+        async def all_of_them() -> None:
+            await asyncio.gather(*map(self._client, range(self.count)))
 
-    async def _all(self) -> None:
-        await asyncio.gather(*map(self._client, range(self.count)))
+        with self.fleet.clients.inside():
+            asyncio.run(all_of_them())
 
     async def _client(self, number: int) -> None:
         dice, failures = random.Random(number), 0
         await asyncio.sleep(dice.uniform(0, 25 * self.thinks))
         while not self._over or (self.insist and 0 < failures < TRIES):
-            talk = self.under_way[number] = Talk(number, time.monotonic())
+            talk = Talk(number, time.monotonic())
+            self.talks.append(talk)
             await self._talk(talk, dice)
             talk.ended = time.monotonic()
-            self.talks.append(talk)
             failures = 0 if talk.how == WHOLE else failures + 1
             if failures:
                 await asyncio.sleep(self.pause(failures, dice))
 
-    def _enough(self, talk: Talk) -> bool:
-        """Return whether a conversation may end early: who insists has had an answer."""
-        return self._over and (bool(talk.answers) or not self.insist)
-
     async def _talk(self, talk: Talk, dice: random.Random) -> None:
         """Hold a conversation, and note how it ends."""
-        connecting = asyncio.open_connection(self.door.host, self.door.port)
+        door = self.fleet.balancer
+        connecting = asyncio.open_connection(door.host, door.port)
         try:
             reader, writer = await asyncio.wait_for(connecting, self.patience)
             with contextlib.closing(writer):
                 await asyncio.wait_for(reader.readexactly(1), self.patience)
-                while len(talk.answers) < self.length and not self._enough(talk):
+                while len(talk.answers) < self.length:
+                    if self._over and (talk.answers or not self.insist):
+                        break  # who insists wants one answer
                     writer.write(FRAME)
                     talk.asked += 1
                     answer = await asyncio.wait_for(reader.readexactly(3), self.patience)
@@ -161,11 +152,8 @@ class Toll:
 
     def __str__(self) -> str:
         ends = [f"{self.counts[how]} {how}" for how in ENDS if self.counts[how]]
-        waited = f"; those clients are answered {span(self.waits)} later" if self.waits else ""
+        waited = ""
+        if self.waits:
+            span = f"{min(self.waits):.2f} to {max(self.waits):.2f} s"
+            waited = f"; those clients are answered {span} later"
         return f"{', '.join(ends)}, {self.unanswered} requests unanswered{waited}"
-
-
-def span(seconds: Iterable[float]) -> str:
-    """Write the least and the most of some times."""
-    least, *_, most = sorted([*seconds] * 2)
-    return f"{least:.2f} to {most:.2f} s"

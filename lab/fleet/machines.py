@@ -6,11 +6,13 @@ we end (`DIES_WITH_US`). So nothing is left behind, whatever ends us, and there 
 up after an earlier run. What is on this machine's own network is not touched.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
 import subprocess
-import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 from lab.harness.processes import NotMeasured
@@ -21,7 +23,7 @@ NEW_NET = 0x40000000
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 """What is put before a command (util-linux); see PR_SET_PDEATHSIG in prctl(2)."""
 
-OURS = "/proc/thread-self/ns/net"
+OURS = Path("/proc/thread-self/ns/net")
 
 PROGRAMS = {"haproxy": "haproxy", "ip": "iproute2", "setpriv": "util-linux"}
 """What is wanted, and the package of Debian that has it."""
@@ -32,50 +34,45 @@ def want() -> None:
     for program, package in PROGRAMS.items():
         if not shutil.which(program):
             raise NotMeasured(f"wants {program} (Linux; Debian: apt-get install {package})")
-    Namespace().close()
-
-
-class _Left(threading.local):
-    """The networks that this thread has left, the last one last."""
-
-    def __init__(self) -> None:
-        self.fds: list[int] = []
+    with Namespace():
+        pass
 
 
 class Namespace:
-    """A network of its own. In a `with` block this thread is in it, and what it starts there.
+    """A network of its own; a context manager that lets go of it.
 
-    A socket stays where it was made. Raises NotMeasured if we may not make one.
+    Raises NotMeasured if we may not make one.
     """
 
     def __init__(self) -> None:
-        self._left = _Left()
-        ours = os.open(OURS, os.O_RDONLY)
-        try:
+        with OURS.open("rb", buffering=0) as before:
             _call("unshare", NEW_NET)
-            self.fd = os.open(OURS, os.O_RDONLY)
-            _call("setns", ours, NEW_NET)
-        finally:
-            os.close(ours)
+            self.file = OURS.open("rb", buffering=0)
+            _call("setns", before.fileno(), NEW_NET)
 
     def __enter__(self) -> Self:
-        self._left.fds.append(os.open(OURS, os.O_RDONLY))
-        _call("setns", self.fd, NEW_NET)
         return self
 
     def __exit__(self, *_: object) -> None:
-        fd = self._left.fds.pop()
-        _call("setns", fd, NEW_NET)
-        os.close(fd)
+        self.file.close()
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Have this thread be in it during the block, and what it starts there.
+
+        A socket stays where it was made.
+        """
+        with OURS.open("rb", buffering=0) as before:
+            _call("setns", self.file.fileno(), NEW_NET)
+            try:
+                yield
+            finally:
+                _call("setns", before.fileno(), NEW_NET)
 
     def ip(self, *commands: str) -> None:
         """Have these commands carried out by iproute2, as `link set lo up`."""
-        with self:
+        with self.inside():
             subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
-
-    def close(self) -> None:
-        """Let go of it."""
-        os.close(self.fd)
 
 
 def _call(name: str, *arguments: int) -> None:
@@ -94,7 +91,7 @@ class Machine(Namespace):
         self.bridge = bridge
         self.address = f"10.77.0.{number}"
         self.port = f"port{number}"
-        ours = f"/proc/{os.getpid()}/fd/{self.fd}"
+        ours = f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
         bridge.ip(
             f"link add {self.port} type veth peer name eth0 netns {ours}",
             f"link set {self.port} master bridge up",
@@ -106,23 +103,10 @@ class Machine(Namespace):
         self.bridge.ip(f"link set {self.port} down")
 
 
-class Network:
-    """A bridge, and so many machines at it; a context manager that takes them away again."""
-
-    def __init__(self, count: int) -> None:
-        self.bridge = Namespace()
-        self.machines: list[Machine] = []
-        try:
-            self.bridge.ip("link add bridge type bridge", "link set bridge up")
-            while len(self.machines) < count:
-                self.machines.append(Machine(self.bridge, len(self.machines) + 1))
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in (*self.machines, self.bridge):
-            one.close()
+@contextlib.contextmanager
+def network(count: int) -> Iterator[list[Machine]]:
+    """Have a bridge, and so many machines at it, during the block."""
+    with contextlib.ExitStack() as stack:
+        bridge = stack.enter_context(Namespace())
+        bridge.ip("link add bridge type bridge", "link set bridge up")
+        yield [stack.enter_context(Machine(bridge, number)) for number in range(1, count + 1)]

@@ -97,7 +97,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "bench": lambda name: report.block(results(), name),
     "claims": claims,
     "fleet": partial(claims, where=FLEET),
-    "haproxy": lambda _: f"```\n{balancer.example()}```",
+    "haproxy": lambda _: f"```\n{balancer.configuration()}```",
     "paper": paper.block,
     "code": excerpts.code,
     "edge": excerpts.edge,

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from lab.fleet.experiments import FLEET
 from lab.fleet.herd import Back, Door
 from lab.fleet.load import CUT, REFUSED, WHOLE, Load, Talk, Toll
 from lab.harness import processes
+from lab.harness.deadline import soon
 from lab.harness.processes import NotMeasured
-from lab.harness.servers import ROOT, Server
+from lab.harness.servers import ROOT
 from lab.show.arguments import Wrong
 from lab.tests.commands import lab
 
@@ -88,13 +88,6 @@ del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-
-def keeping(self: balancer.Fleet, machine: machines.Machine) -> Server:
-    words = [sys.executable, "-c", KEEPS, self.script, "8080", "--host", machine.address]
-    with machine:
-        return Server(words, port=8080)
-
-
 real_until = balancer.Balancer.until
 
 
@@ -107,7 +100,7 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("M2", experiments, "GREETED", balancer.CONNECTED),
     ("M3", balancer, "TEXT", balancer.TEXT.replace("option redispatch 1", "")),
     ("M4", experiments, "SHUT", "on-marked-up shutdown-backup-sessions"),
-    ("M5", balancer.Fleet, "_server", keeping),
+    ("M5", balancer, "PYTHON", [sys.executable, "-c", KEEPS]),
     ("M6", balancer.Balancer, "until", impatient),
     ("M9", costs, "SHUT", "on-marked-up shutdown-backup-sessions"),
     ("M10", costs, "kernel_bytes", lambda: 0),
@@ -150,8 +143,8 @@ def test_nothing_is_left_behind(number: signal.Signals) -> None:
 
 @fleet
 def test_clients_do_not_insist_when_all_is_to_end() -> None:
-    with balancer.Fleet(6) as three:
-        them = Load(three.clients, three.door, 4)
+    with balancer.three_machines(6) as three:
+        them = Load(three, 4)
         with pytest.raises(KeyboardInterrupt), them:
             them.until_talking()
             three.balancer.send_signal(signal.SIGKILL)
@@ -168,16 +161,6 @@ def networks(*pids: str) -> set[str]:
             with contextlib.suppress(OSError):
                 found.add(str(link.readlink()))
     return found
-
-
-def soon(holds: Callable[[], bool]) -> bool:
-    """Return whether something holds within some seconds."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_without_haproxy_it_says_so_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
