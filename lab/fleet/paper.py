@@ -6,8 +6,6 @@ in docs/; but for what the kernel's documentation says, and the machine that is 
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any
 
 from lab.bench.contestants import EPOLL
 from lab.fleet.herd import HERD, PAUSES, predicted
@@ -34,19 +32,14 @@ HEADERS = 14 + 20 + 32
 SILENT, REQUESTS = 10_000_000, 1_000_000
 
 
-def processes(connections: float, most: float = OPEN) -> int:
-    """Return how many processes it takes, with a descriptor for each connection."""
-    return math.ceil(connections / most)
+def how_many(connections: float, each: float) -> int:
+    """Return how many processes, or pairs of addresses, it takes with room for so many `each`."""
+    return math.ceil(connections / each)
 
 
 def memory(connections: float, *each: float) -> float:
     """Return the bytes that connections take, of so many `each`."""
     return connections * sum(each)
-
-
-def routes(connections: float, ports: float = PORTS) -> int:
-    """Return how many pairs of a balancer's address and a machine's it takes, a port for each."""
-    return math.ceil(connections / ports)
 
 
 def backlog(rate: float, pause: float) -> int:
@@ -75,45 +68,46 @@ def bits(rate: float, size: float) -> float:
 
 
 class Kept:
-    """What was measured, as it is kept in docs/."""
+    """What was measured, as it is kept in docs/: bytes of a connection, seconds of CPU time."""
 
     def __init__(self) -> None:
-        bench = json.loads((ROOT / "docs/bench/results.json").read_text())["pairs"]
-        self.bench = {tuple(one["top"][1:]): one for one in bench if one["top"][0] == EPOLL.name}
-        kept = json.loads((ROOT / "docs/fleet/results.json").read_text())
-        self.found: dict[str, Any] = kept
-        self.fleet = {one["key"]: one.get("figures", {}) for one in kept["claims"]}
-
-    def step6(self, figure: str, workload: str, point: int) -> float:
-        """Return a figure of step 6 in the bench: of CPU time in seconds, of memory in bytes."""
-        return float(self.bench[workload, point]["figures"]["top"][figure])
+        pairs = json.loads((ROOT / "docs/bench/results.json").read_text())["pairs"]
+        tops = [one for one in pairs if one["top"][0] == EPOLL.name]
+        step6 = {tuple(one["top"][1:]): one["figures"]["top"] for one in tops}
+        self.found = json.loads((ROOT / "docs/fleet/results.json").read_text())
+        fleet = {one["key"]: one.get("figures") for one in self.found["claims"]}
+        self.own = step6["idle", 10_000]["memory"]
+        self.accept, self.request = step6["churn", 1]["cpu"], step6["requests", 50]["cpu"]
+        self.kernel, self.balancer = fleet["M10"]["kernel"], fleet["M10"]["balancer"]
+        self.tls, self.handshake = fleet["M11"]["tls"], fleet["M11"]["handshake"]
+        self.balanced = fleet["M8"]["cpu50"]
+        self.herd = fleet["M7"]
 
 
 def silent(kept: Kept) -> list[list[str]]:
     """Return the table for connections that say nothing."""
-    own, kernel = kept.step6("memory", "idle", 10_000), kept.fleet["M10"]["kernel"]
-    balancer, tls = kept.fleet["M10"]["balancer"], kept.fleet["M11"]["tls"]
-    accept, shake = kept.step6("cpu", "churn", 1), kept.fleet["M11"]["handshake"]
+    own, kernel, balancer, tls = kept.own, kept.kernel, kept.balancer, kept.tls
+    accept, shake = kept.accept, kept.handshake
 
-    def gib(size: float) -> str:
-        return f"{size / GiB:,.0f} GiB"
+    def gib(*each: float) -> str:
+        return f"{memory(SILENT, *each) / GiB:,.0f} GiB"
 
     back = until_all_are_back(SILENT, accept + shake, CORES)
     return [
         ["", "formula", "comes to"],
-        ["processes", f"connections / {OPEN:,} descriptors", f"{processes(SILENT)}"],
-        ["memory, step 6", f"connections x {own:,.0f} bytes", gib(memory(SILENT, own))],
-        ["memory, kernel", f"connections x {kernel:,.0f}", gib(memory(SILENT, kernel))],
-        ["memory, TLS", f"connections x {tls:,.0f}", gib(memory(SILENT, tls))],
+        ["processes", f"connections / {OPEN:,} descriptors", f"{how_many(SILENT, OPEN)}"],
+        ["memory, step 6", f"connections x {own:,.0f} bytes", gib(own)],
+        ["memory, kernel", f"connections x {kernel:,.0f}", gib(kernel)],
+        ["memory, TLS", f"connections x {tls:,.0f}", gib(tls)],
         [
             "memory, before them a balancer",
             f"connections x (2 x {kernel:,.0f} + {balancer:,.0f})",
-            gib(memory(SILENT, kernel, kernel, balancer)),
+            gib(kernel, kernel, balancer),
         ],
         [
             "pairs of a balancer's address and a machine's",
             f"connections / {PORTS:,} ports",
-            f"{routes(SILENT)}",
+            f"{how_many(SILENT, PORTS)}",
         ],
         [
             f"until all are back, on {CORES} cores",
@@ -130,15 +124,14 @@ def silent(kept: Kept) -> list[list[str]]:
 
 def million(kept: Kept) -> list[list[str]]:
     """Return the table for requests of 64 bytes."""
-    cpu, more = kept.step6("cpu", "requests", 50), kept.fleet["M8"]["cpu50"]
+
+    def busy(what: str, cpu: float) -> list[str]:
+        return [what, f"requests x {cpu * 1e6:.1f} us", f"{cores(REQUESTS, cpu):.0f}"]
+
     return [
         ["", "formula", "comes to"],
-        ["cores, step 6", f"requests x {cpu * 1e6:.1f} us", f"{cores(REQUESTS, cpu):.0f}"],
-        [
-            "cores, before them a balancer",
-            f"requests x {more * 1e6:.1f} us",
-            f"{cores(REQUESTS, more):.0f}",
-        ],
+        busy("cores, step 6", kept.request),
+        busy("cores, before them a balancer", kept.balanced),
         ["packets a second", "2 x requests", f"{packets(REQUESTS, 1):,.0f}"],
         ["packets a second at the balancer", "2 x 2 x requests", f"{packets(REQUESTS, 2):,.0f}"],
         [
@@ -151,14 +144,12 @@ def million(kept: Kept) -> list[list[str]]:
 
 def first(kept: Kept) -> list[list[str]]:
     """Return the table of what ends at how many connections, the least first."""
-    own, kernel = kept.step6("memory", "idle", 10_000), kept.fleet["M10"]["kernel"]
-    balancer, tls = kept.fleet["M10"]["balancer"], kept.fleet["M11"]["tls"]
     limits = {
         "ports, from one balancer to one machine": PORTS,
         "descriptors of a process": OPEN,
-        "memory of a machine with step 6": MACHINE / (own + kernel),
-        "memory of a machine with step 6 and TLS": MACHINE / (own + kernel + tls),
-        "memory of a balancer": MACHINE / (2 * kernel + balancer),
+        "memory of a machine with step 6": MACHINE / (kept.own + kept.kernel),
+        "memory of a machine with step 6 and TLS": MACHINE / (kept.own + kept.kernel + kept.tls),
+        "memory of a balancer": MACHINE / (2 * kept.kernel + kept.balancer),
     }
     rows = sorted(limits.items(), key=lambda one: one[1])
     return [["what", "connections"], *([name, f"{most:,.0f}"] for name, most in rows)]
@@ -168,21 +159,15 @@ def herd(kept: Kept) -> list[list[str]]:
     """Return the table that holds the simulation against the run."""
     _, rate, patience, seconds = HERD
     rows = [["tries again", "back, simulated", "back", "tries, simulated", "tries"]]
-    figures = kept.fleet["M7"]
     for name, pause in PAUSES.items():
-        cut, back, tries = (figures[f"{name}: {what}"] for what in ("cut", "back", "tries"))
+        cut, back, tries = (kept.herd[f"{name}: {what}"] for what in ("cut", "back", "tries"))
         least, most = predicted(cut, rate, patience, pause, seconds)
         spans = [f"{a} to {b}" for a, b in zip(least, most, strict=True)]
         rows.append([name, spans[0], f"{back} of {cut}", spans[1], f"{tries}"])
     return rows
 
 
-TABLES: dict[str, Callable[[Kept], list[list[str]]]] = {
-    "silent": silent,
-    "million": million,
-    "first": first,
-    "herd": herd,
-}
+TABLES = {"silent": silent, "million": million, "first": first, "herd": herd}
 
 
 def block(name: str) -> str:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -56,28 +56,20 @@ def options(names: Iterable[str], inject: str, path: Path) -> list[str]:
 def parse(text: str) -> list[Call]:
     """Return the calls that strace has noted, in the order in which they ended."""
     numbers: Counter[tuple[str, str]] = Counter()
-    begun: dict[str, Call] = {}
+    begun: dict[str, str] = {}
     found = []
     for line in text.splitlines():
         thread, _, rest = line.partition(" ")
         rest = rest.strip()
         if resumed := re.match(r"<\.\.\. \w+ resumed>", rest):
-            if (call := begun.pop(thread, None)) is None:
-                continue
-            rest = rest[resumed.end() :]
-            call = replace(call, text=call.text + rest)
-        elif match := re.match(r"(\w+)\(", rest):
-            numbers[thread, match[1]] += 1
-            number = numbers[thread, match[1]]
-            rest = rest[match.end() :]
-            call = Call(int(thread), match[1], number, rest, False)
-        else:
-            continue
-        if call.text.endswith("<unfinished ...>"):
-            begun[thread] = replace(call, text=call.text.removesuffix("<unfinished ...>"))
-        else:
-            hit = bool(re.search(r"\((INJECTED|DELAYED)\)", call.text[-40:]))
-            found.append(replace(call, hit=hit))
+            rest = begun.pop(thread, "") + rest[resumed.end() :]
+        if rest.endswith("<unfinished ...>"):
+            begun[thread] = rest.removesuffix("<unfinished ...>")
+        elif match := re.match(r"(\w+)\((.*)", rest):
+            name, text = match.groups()
+            numbers[thread, name] += 1
+            hit = bool(re.search(r"\((INJECTED|DELAYED)\)", text[-40:]))
+            found.append(Call(int(thread), name, numbers[thread, name], text, hit))
     return found
 
 

@@ -206,10 +206,10 @@ def test_a_toll_counts_who_was_cut_and_for_how_long() -> None:
 @pytest.mark.parametrize(
     ("formula", "given", "comes_to"),
     [
-        (paper.processes, (10, 4), 3),
-        (paper.processes, (8, 4), 2),
+        (paper.how_many, (10, 4), 3),
+        (paper.how_many, (8, 4), 2),
+        (paper.how_many, (28_233, paper.PORTS), 2),
         (paper.memory, (10, 3.0, 4.0), 70.0),
-        (paper.routes, (28_233,), 2),
         (paper.backlog, (1000, 0.0101), 11),
         (paper.cores, (1000, 0.002), 2.0),
         (paper.until_all_are_back, (1000, 0.002, 4), 0.5),
@@ -223,16 +223,16 @@ def test_a_formula(
     assert formula(*given) == pytest.approx(comes_to)
 
 
-def test_the_tables_take_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_take_what_was_measured() -> None:
     kept = paper.Kept()
     assert kept.found["command"] == "python -m lab fleet --full"
     assert {one["verdict"] for one in kept.found["claims"]} == {HOLDS}
     said = {one["key"]: one["claim"] for one in kept.found["claims"]}
     assert said == {key: text(experiment) for key, experiment in FLEET.items()}
     before = {name: table(kept) for name, table in paper.TABLES.items()}
-    kept.fleet["M10"]["kernel"] *= 2
-    kept.fleet["M8"]["cpu50"] *= 2
-    kept.fleet["M7"]["backoff: back"] -= 1
+    kept.kernel *= 2
+    kept.balanced *= 2
+    kept.herd["backoff: back"] -= 1
     changed = {name: table(kept) for name, table in paper.TABLES.items()}
     assert all(before[name] != changed[name] for name in paper.TABLES)
 
