@@ -76,14 +76,12 @@ def page_faults(pid: int) -> int:
 
 def resident_bytes(pid: int) -> int:
     """Return how much memory it has resident; 0 if it has ended."""
-    kilobytes = _number(pid, "status", "VmRSS") if _LINUX else _listed(pid, "rss")
-    return kilobytes * 1024
+    return 1024 * (_number(pid, "status", "VmRSS") if _LINUX else _listed(pid, "rss"))
 
 
 def virtual_bytes(pid: int) -> int:
     """Return how much of its address space it has reserved; 0 if it has ended."""
-    kilobytes = _number(pid, "status", "VmSize") if _LINUX else _listed(pid, "vsz")
-    return kilobytes * 1024
+    return 1024 * (_number(pid, "status", "VmSize") if _LINUX else _listed(pid, "vsz"))
 
 
 def own_bytes(pid: int) -> int:
@@ -189,11 +187,9 @@ def _socket(said: bytes) -> Connection:
     family, state = said[:2]
     local, peer, *addresses = struct.unpack_from("!HH16s16s", said, 4)
     unread, unsent, _, inode = struct.unpack_from("=IIII", said, 56)
-    names = [
-        peer_name((_host(family, address), port))
-        for address, port in zip(addresses, (local, peer), strict=True)
-    ]
-    return Connection(names[0], local, names[1], peer, state, unsent, unread, inode)
+    hosts = (_host(family, address) for address in addresses)
+    here, there = map(peer_name, zip(hosts, (local, peer), strict=True))
+    return Connection(here, local, there, peer, state, unsent, unread, inode)
 
 
 def _host(family: int, address: bytes) -> str:

@@ -41,14 +41,6 @@ def missing() -> str:
 fleet = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
-def tried(key: str) -> list[Finding]:
-    """Carry out an experiment until it holds; return all that was found."""
-    found: list[Finding] = []
-    while len(found) < ATTEMPTS and (not found or found[-1].verdict == NOT_HERE):
-        found.append(carried_out(FLEET[key], full=False))
-    return found
-
-
 LONG = {"M2", "M7", "M9"}
 
 
@@ -59,7 +51,9 @@ LONG = {"M2", "M7", "M9"}
     "key", [pytest.param(key, marks=[pytest.mark.full] * (key in LONG)) for key in FLEET]
 )
 def test_it_holds_here(key: str) -> None:
-    seen = tried(key)
+    seen: list[Finding] = []
+    while len(seen) < ATTEMPTS and (not seen or seen[-1].verdict == NOT_HERE):
+        seen.append(carried_out(FLEET[key], full=False))
     assert seen[-1].verdict == HOLDS, seen
     assert re.search(r"\d", seen[-1].measured), "without a figure"
 
