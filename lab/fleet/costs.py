@@ -8,13 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab.bench.load import Talk, talkers
+from lab.bench.load import Talk
 from lab.bench.pairs import SLICE, Slice, figures
-from lab.bench.workloads import KiB, frame
+from lab.bench.workloads import KiB, requests
 from lab.claims.claim import Finding, claim, found
 from lab.fleet.balancer import NAMES, SHUT, Fleet, three_machines
 from lab.fleet.experiments import FLEET, STILL
-from lab.harness import clients
+from lab.harness import clients, processes
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import ROOT
 
@@ -40,13 +40,8 @@ def turns(count: int, pairs: int) -> tuple[list[Slice], list[Slice]]:
     straight: list[Slice] = []
     with three_machines(6) as fleet:
         only_one(fleet)
-        with (
-            fleet.clients.inside(),
-            clients.greeted_clients(fleet.balancer, count) as ours,
-            clients.greeted_clients(fleet.servers[0], count) as theirs,
-            talkers(ours, *frame(64)) as one,
-            talkers(theirs, *frame(64)) as other,
-        ):
+        door, server = fleet.balancer, fleet.servers[0]
+        with fleet.clients.inside(), requests(door, count) as one, requests(server, count) as other:
             sides = [(over, one), (straight, other)]
             for _ in range(pairs):
                 for slices, talk in sides:
@@ -131,8 +126,7 @@ def out_of_ports(full: bool) -> Finding:
 
 def kernel_bytes() -> int:
     """Return what the kernel has of memory for objects of its own (proc(5), meminfo: Slab)."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Slab:")) * KiB
+    return processes.number("meminfo", "Slab") * KiB
 
 
 @claim("M10", FLEET)

@@ -26,7 +26,7 @@ class NotMeasured(Exception):  # noqa: N818, nothing is wrong
 def threads(pid: int) -> int:
     """Return how many threads the process has; 0 if it has ended."""
     if _LINUX:
-        return _number(pid, "status", "Threads")
+        return number(f"{pid}/status", "Threads")
     return max(0, len(_ps("-M", "-p", str(pid)).splitlines()) - 1)  # a heading, then a line each
 
 
@@ -76,12 +76,12 @@ def page_faults(pid: int) -> int:
 
 def resident_bytes(pid: int) -> int:
     """Return how much memory it has resident; 0 if it has ended."""
-    return 1024 * (_number(pid, "status", "VmRSS") if _LINUX else _listed(pid, "rss"))
+    return 1024 * (number(f"{pid}/status", "VmRSS") if _LINUX else _listed(pid, "rss"))
 
 
 def virtual_bytes(pid: int) -> int:
     """Return how much of its address space it has reserved; 0 if it has ended."""
-    return 1024 * (_number(pid, "status", "VmSize") if _LINUX else _listed(pid, "vsz"))
+    return 1024 * (number(f"{pid}/status", "VmSize") if _LINUX else _listed(pid, "vsz"))
 
 
 def own_bytes(pid: int) -> int:
@@ -90,7 +90,7 @@ def own_bytes(pid: int) -> int:
     What a process has resident counts pages that it shares with the one it was forked from, and
     Linux brings that figure up to date only now and then.
     """
-    kilobytes = _number(pid, "smaps_rollup", "Private_Dirty") if _LINUX else 0
+    kilobytes = number(f"{pid}/smaps_rollup", "Private_Dirty") if _LINUX else 0
     return kilobytes * 1024 or resident_bytes(pid)
 
 
@@ -201,10 +201,10 @@ def _host(family: int, address: bytes) -> str:
     return socket.inet_ntop(family, address)
 
 
-def _number(pid: int, file: str, name: str) -> int:
-    """Return what a file of `/proc` says under a name."""
+def number(file: str, name: str) -> int:
+    """Return what a file of `/proc` says under a name; 0 if it is not there."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        for line in Path("/proc", file).read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
     return 0
