@@ -101,15 +101,12 @@ class Program(Foreign):
 
     def stop(self) -> int:
         """Have it end, and all that it has started, also what has left its group."""
-        self.stopped = True
-        self.terminate(self.end)
-        self.send_signal(signal.SIGKILL)
-        status = self.wait()
+        status = super().stop()
         while others := marked(self.pid):
             for pid in others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return status or 0
+        return status
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
