@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from lab.fleet.machines import DIES_WITH_US, Machine, network
 from lab.harness.servers import ROOT, START_UP, STEPS, Server, ServerError
@@ -157,7 +156,7 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def three_machines(step: int, **told: Any) -> Iterator[Fleet]:
-    """Have a fleet during the block, with servers of this step; see `configuration` for `told`."""
+def three_machines(step: int, text: str = "") -> Iterator[Fleet]:
+    """Have a fleet of a step during the block; HAProxy is told a `text` if not the usual one."""
     with network(5) as machines, contextlib.ExitStack() as stack:
-        yield Fleet(step, configuration(**told), machines, stack)
+        yield Fleet(step, text or configuration(), machines, stack)

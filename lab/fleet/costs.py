@@ -12,7 +12,7 @@ from lab.bench.load import Talk
 from lab.bench.pairs import SLICE, Slice, figures
 from lab.bench.workloads import KiB, requests
 from lab.claims.claim import Finding, claim, found
-from lab.fleet.balancer import NAMES, SHUT, Fleet, three_machines
+from lab.fleet.balancer import NAMES, SHUT, Fleet, configuration, three_machines
 from lab.fleet.experiments import FLEET, STILL
 from lab.harness import clients, processes
 from lab.harness.processes import NotMeasured
@@ -88,7 +88,7 @@ def stay(ports: int, maxconn: int, down: str) -> tuple[int, int, str]:
     And how many came, and whether the balancer has taken a machine for dead.
     """
     count = len(NAMES) * ports * 11 // 10
-    with three_machines(6, maxconn=maxconn, down=down) as fleet:
+    with three_machines(6, configuration(maxconn=maxconn, down=down)) as fleet:
         with fleet.front.inside():
             Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"40000 {39999 + ports}")
         with fleet.clients.inside(), clients.clients(fleet.balancer, count) as socks:
@@ -136,7 +136,7 @@ def silent_connections(full: bool) -> Finding:
     """
     count = 4000 if full else 1000
     clients.room_for(count)
-    with three_machines(6, maxconn=count) as fleet:
+    with three_machines(6, configuration(maxconn=count)) as fleet:
         only_one(fleet)
         who = fleet.servers[0].memory, fleet.balancer.memory, kernel_bytes
         before = [one() for one in who]

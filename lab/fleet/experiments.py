@@ -10,7 +10,7 @@ from typing import TypeVar
 import simple_client
 from lab.claims.claim import Experiment, Finding, claim, found, pace
 from lab.fleet import herd
-from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet, three_machines
+from lab.fleet.balancer import CONNECTED, GREETED, NAMES, SHUT, Fleet, configuration, three_machines
 from lab.fleet.load import AWAY, CUT, PATIENCE, REFUSED, SILENT, WHOLE, WRONG, Load, Toll
 from lab.harness import talks
 from lab.harness.clients import must
@@ -48,7 +48,8 @@ def three_sequential(full: bool) -> Finding:
     """Three sequential servers behind `maxconn 1` serve three clients at once, and nobody is lost:
     the others wait in the balancer's queue.
     """
-    with three_machines(1, maxconn=1, check=CONNECTED) as fleet, fleet.clients.inside():
+    one_each = configuration(maxconn=1, check=CONNECTED)
+    with three_machines(1, one_each) as fleet, fleet.clients.inside():
         alone = talks.elapsed(fleet.balancer, 1, pace(full))
         six = talks.talks(fleet.balancer, 6, pace(full))  # Failed unless each gets all it is owed
         queued = int(fleet.balancer.seen()["BACKEND"]["qmax"])
@@ -66,7 +67,7 @@ def a_check_takes_a_place(full: bool) -> Finding:
     """
     lost, states, said = [], [], []
     for name, check in (("waits for the `*`", GREETED), ("only connects", CONNECTED)):
-        with three_machines(1, maxconn=1, check=check) as fleet:
+        with three_machines(1, configuration(maxconn=1, check=check)) as fleet:
             with fleet.clients.inside():
                 door = fleet.balancer
                 six = asyncio.run(simple_client.run(door.host, door.port, 6, 0.5))
@@ -117,7 +118,7 @@ def cut_off(full: bool) -> Finding:
 
     said, tolls = [], []
     for name, shut in ((f"with `{SHUT}`", SHUT), ("without", "")):
-        with three_machines(6, down=shut) as fleet:
+        with three_machines(6, configuration(down=shut)) as fleet:
             toll, (held, noticed) = under_load(fleet, full, unplug)
         tolls.append(toll)
         said.append(f"{name}: {held} were there, DOWN after {noticed:.2f} s; {toll}")
