@@ -29,6 +29,13 @@ from lab.harness.clients import (
 from lab.harness.deadline import left
 from lab.harness.servers import Endpoint, leave
 
+
+def ask(sock: socket.socket, said: bytes) -> None:
+    """Say this where no frame is open, and expect what is owed for it."""
+    sock.sendall(said)
+    expect(sock, owed(said), said)
+
+
 PARTS = 40
 """Frames, and what is between them, in what is drawn."""
 
@@ -45,14 +52,12 @@ def drawn(server: Endpoint) -> str:
     """
     seed = random.randrange(1_000_000)
     stream, cuts = drawn_stream(random.Random(seed))
-    sent, due = 0, 0
     try:
         with greeted(server) as sock:
-            for cut in cuts:
+            for sent, cut in pairwise([0, *cuts]):
                 sock.sendall(stream[sent:cut])
-                answer = owed(stream[:cut])[due:]
-                expect(sock, answer, stream[sent:cut])
-                sent, due = cut, due + len(answer)
+                due = owed(stream[:cut]).removeprefix(owed(stream[:sent]))
+                expect(sock, due, stream[sent:cut])
     except Failed as error:
         raise Failed(f"{error} (drawn with {seed})", error.advice) from None
     return f"{len(stream):,} bytes in {len(cuts)} pieces, drawn with {seed}"
@@ -262,8 +267,7 @@ def last_words(server: Endpoint) -> str:
         for _ in range(count - 1):
             serves(own)
         with greeted(own) as sock:
-            sock.sendall(b"^a")
-            expect(sock, b"b", b"^a")
+            ask(sock, b"^a")
             status = own.terminate(math.ceil(own.patience))
             must(status == 0, f"status {status}" if status is not None else "it does not end")
         said = own.log().splitlines()[-1:]
