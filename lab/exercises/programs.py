@@ -26,8 +26,8 @@ CONFINED = str(Path(__file__).with_name("confined.py"))
 START = 8.0
 """Seconds in which a program has to listen."""
 
-END, RECORDED = 1, 3
-"""Seconds in which it has to end when told to, and where its record is wanted."""
+RECORDED = 2
+"""Seconds that it has more than others to end when told to, where its record is wanted."""
 
 MOST = 500
 """Processes that a program may have at once."""
@@ -47,7 +47,7 @@ CROWD = "it started process upon process, more than {:,}, and was stopped"
 class Program(Foreign):
     """A learner's program: in a process group of its own, and not many processes in that."""
 
-    crowded, end = False, END
+    crowded, more = False, 0
 
     @classmethod
     def of(
@@ -56,7 +56,7 @@ class Program(Foreign):
         """Start one; with `record`, it is observed, and its calls are written there."""
         words = [sys.executable, "-I", CONFINED, sys.executable, str(program), "{port}", *arguments]
         own = cls(observed(words, record) if record else words, patience)
-        own.end = RECORDED if record else END
+        own.more = RECORDED if record else 0
         return own
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -67,7 +67,7 @@ class Program(Foreign):
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK):
-            if more_than(MOST, self.pid):
+            if members(self.pid) > MOST:
                 self.crowded = True
                 self.send_signal(signal.SIGKILL)
 
@@ -101,15 +101,13 @@ class Program(Foreign):
 
     def stop(self) -> int:
         """Have it end, and all that it has started, also what has left its group."""
-        self.stopped = True
-        self.terminate(self.end)
-        self.send_signal(signal.SIGKILL)
-        status = self.wait()
+        self.terminate(self.more)
+        status = super().stop()
         while others := marked(self.pid):
             for pid in others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return status or 0
+        return status
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -117,19 +115,17 @@ class Program(Foreign):
         self._watcher.join()
 
 
-def more_than(most: int, group: int) -> bool:
-    """Return whether a process group has more than `most` members; it looks no further."""
+def members(group: int) -> int:
+    """Return how many processes a group has."""
     if sys.platform != "linux":
         listed = ["ps", "-A", "-o", "pgid="]
         done = subprocess.run(listed, capture_output=True, text=True, check=False)
-        return done.stdout.split().count(str(group)) > most
+        return done.stdout.split().count(str(group))
     count = 0
     for name in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208, one may be gone by now
         with contextlib.suppress(ProcessLookupError):
             count += os.getpgid(int(name)) == group
-        if count > most:
-            return True
-    return False
+    return count
 
 
 def marked(leader: int) -> list[int]:
