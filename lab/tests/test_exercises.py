@@ -408,12 +408,12 @@ def test_what_makes_no_sense_is_said() -> None:
 # Grades
 
 
-def submission(folder: Path, **programs_of: str) -> Path:
+def submission(folder: Path, texts: dict[str, str]) -> Path:
     """Write a submission: the text of a program by the number of its exercise."""
-    for number, text in programs_of.items():
-        file = folder / EXERCISES[number.removeprefix("n")].name / "program.py"
-        file.parent.mkdir(parents=True)
-        file.write_text(text)
+    for number, text in texts.items():
+        own = folder / EXERCISES[number].name
+        own.mkdir(parents=True)
+        nasty(own, text)
     return folder
 
 
@@ -426,9 +426,9 @@ for host in ("192.0.2.1", "8.8.8.8"):
 
 
 def test_grades_in_all_their_forms(tmp_path: Path) -> None:
-    good = ONE.file("solution.py").read_text()
-    one = submission(tmp_path / "anna", n01=good, n02=EXERCISES["02"].file("start.py").read_text())
-    two = submission(tmp_path / "ben", n01="def f(:\n", n02=wrong_one("02"))
+    good, start = ONE.file("solution.py").read_text(), EXERCISES["02"].file("start.py").read_text()
+    one = submission(tmp_path / "anna", {"01": good, "02": start})
+    two = submission(tmp_path / "ben", {"01": "def f(:\n", "02": wrong_one("02")})
     (tmp_path / "cleo").mkdir()
     files = {kind: tmp_path / kind for kind in ("json", "junit")}
     written = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
@@ -489,11 +489,11 @@ def test_a_submission_stays_where_it_is(
     """It reaches no network but loopback, where that can be, and nothing of it is left."""
     monkeypatch.setattr(programs, "end_orphans", bool)  # which would end what other tests run
     text = that_leaves(f"os.execve(sys.executable, [sys.executable, '-c', {LEFT!r}], {{}})")
-    found = grade.grade(submission(tmp_path / "anna", n01=text), ONE, way, False)
+    found = grade.grade(submission(tmp_path / "anna", {"01": text}), ONE, way, False)
     assert found.holds, found.text()
     assert of_program(Path(LEFT)) == []
     if way:
-        found = grade.grade(submission(tmp_path / "ben", n01=REACHES), ONE, way, False)
+        found = grade.grade(submission(tmp_path / "ben", {"01": REACHES}), ONE, way, False)
         assert "Network is unreachable" in found.error
 
 
@@ -507,7 +507,7 @@ def test_a_submission_that_hangs_is_stopped(
     monkeypatch.setattr(programs, "end_orphans", bool)
     monkeypatch.setattr(grade, "HANGS", 1)
     way = next(way for way in grade.WAYS if grade.permitted(way))
-    hangs = submission(tmp_path / "anna", n01="while True: pass\n")
+    hangs = submission(tmp_path / "anna", {"01": "while True: pass\n"})
     assert grade.grade(hangs, ONE, way, False).error == "hangs: stopped after 1 s"
 
 
