@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.check.suite import check, fresh
-from lab.check.talk import block, read_late
+from lab.check.talk import block, read_late, reads_late
 from lab.harness.clients import (
     Failed,
     MiB,
@@ -91,10 +91,7 @@ def tail(server: Endpoint) -> str:
     """
     said = b"^" + letters(4 * ALLOWED)
     due = b"*" + owed(said[:ALLOWED])
-    with server.unconnected() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)  # the rest is the server's
-        sock.settimeout(server.patience)
-        sock.connect((server.host, server.port))
+    with reads_late(server) as sock:
         came = bytearray()
         try:
             send_until_stuck(sock, said)

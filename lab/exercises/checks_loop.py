@@ -1,6 +1,7 @@
 """Checks of the exercises in loops (steps 5 to 7), beside those of `lab check`."""
 
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -186,9 +187,7 @@ def in_epoll(server: Endpoint) -> Iterator[str]:
     for pid in server.tree():
         for path in Path(f"/proc/{pid}/fdinfo").iterdir():
             with contextlib.suppress(OSError):
-                for line in path.read_text().splitlines():
-                    if line.startswith("tfd:"):
-                        yield line.partition("events:")[2].split()[0]
+                yield from re.findall(r"^tfd:.* events: *(\w+)", path.read_text(), re.MULTILINE)
 
 
 @check("step6_epoll_kqueue")

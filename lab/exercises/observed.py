@@ -2,7 +2,7 @@
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,7 @@ def place(one: Event) -> str:
     return f"in line {one.line}" if one.line else "somewhere"
 
 
-def never(program: Path, kinds: tuple[str, ...], read: str) -> Check:
+def never(program: Path, kinds: Sequence[str], read: str) -> Check:
     """Return the check that a program does without these kinds."""
     return Check(
         partial(uses_none, program=program, kinds=kinds),
@@ -82,7 +82,7 @@ def never(program: Path, kinds: tuple[str, ...], read: str) -> Check:
     )
 
 
-def uses_none(server: Endpoint, *, program: Path, kinds: tuple[str, ...]) -> str:
+def uses_none(server: Endpoint, *, program: Path, kinds: Sequence[str]) -> str:
     """Watch it with some clients, who may be slow; Failed if it used what it may not."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, SERVER)

@@ -22,9 +22,9 @@ LIMIT = 15.0
 PATIENCE = 2.0
 """Seconds that an answer has."""
 
-OURS = [one for each in (checks, checks_loop) for one in vars(each).values()]
+OURS = vars(checks) | vars(checks_loop)
 
-KNOWN = CHECKS | {one.name: one for one in OURS if isinstance(one, Check)}
+KNOWN = CHECKS | {one.name: one for one in OURS.values() if isinstance(one, Check)}
 """Every check that an exercise may name."""
 
 

@@ -14,7 +14,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from lab.harness.servers import ROOT
@@ -115,7 +115,9 @@ def faults(page: Path) -> Iterator[str]:
     for never, said in forbidden(text):
         yield f"{named(page)} says {never}, where the glossary has {said}"
     if page in PICTURES:
-        yield from (f"{named(page)} says in English: {one}" for one in unknown(page))
+        for one in chain.from_iterable(map(left, WORDS.findall(picture(page)))):
+            if "(" not in one:  # which would be a call
+                yield f"{named(page)} says in English: {one}"
         return
     twin = english(page).read_text()
     yield from unnamed(page, text, twin)
@@ -241,12 +243,6 @@ def left(text: str) -> Iterator[str]:
         hangul = re.findall("[가-힣]", piece)
         if len(words) > (3 if hangul else 1) and len(hangul) < len("".join(words)) / 4:
             yield " ".join(piece.split())
-
-
-def unknown(page: Path) -> Iterator[str]:
-    """Yield the words of a picture that are in English, but are no call."""
-    for words in WORDS.findall(picture(page)):
-        yield from (one for one in left(words) if "(" not in one)
 
 
 def forbidden(text: str) -> Iterator[tuple[str, str]]:
