@@ -14,6 +14,7 @@ from lab.check.talk import block, read_late, reads_late
 from lab.harness.clients import (
     Failed,
     MiB,
+    ask,
     clients,
     compare,
     expect,
@@ -26,15 +27,8 @@ from lab.harness.clients import (
     send_until_stuck,
     serves,
 )
-from lab.harness.deadline import left
+from lab.harness.deadline import left, soon
 from lab.harness.servers import Endpoint, leave
-
-
-def ask(sock: socket.socket, said: bytes) -> None:
-    """Say this where no frame is open, and expect what is owed for it."""
-    sock.sendall(said)
-    expect(sock, owed(said), said)
-
 
 PARTS = 40
 """Frames, and what is between them, in what is drawn."""
@@ -55,9 +49,8 @@ def drawn(server: Endpoint) -> str:
     try:
         with greeted(server) as sock:
             for sent, cut in pairwise([0, *cuts]):
-                sock.sendall(stream[sent:cut])
                 due = owed(stream[:cut]).removeprefix(owed(stream[:sent]))
-                expect(sock, due, stream[sent:cut])
+                ask(sock, stream[sent:cut], due)
     except Failed as error:
         raise Failed(f"{error} (drawn with {seed})", error.advice) from None
     return f"{len(stream):,} bytes in {len(cuts)} pieces, drawn with {seed}"
@@ -163,9 +156,8 @@ def adds_up(server: Endpoint) -> str:
         for size, sock in enumerate(socks, 50):
             expect(sock, owed(b"^" + letters(size)))
     due = before + sum(range(50, 50 + TOGETHER))
-    ends = time.monotonic() + left(server.patience)
-    while (found := counted(server)) != due and time.monotonic() < ends:
-        time.sleep(0.01)
+    soon(lambda: counted(server) == due, left(server.patience))
+    found = counted(server)
     return must(found == due, f"the log says {found:,} bytes so far, {due:,} were answered")
 
 
@@ -189,8 +181,7 @@ def passing(server: Endpoint) -> str:
         for i in range(PASSING):
             with contextlib.closing(own.connect()) as sock:
                 if i % 2:
-                    sock.sendall(b"^ab")
-                    expect(sock, b"*bc", b"^ab")
+                    ask(sock, b"^ab", b"*bc")
                 else:  # so much that it is still answered when this leaves
                     send_until_stuck(sock, b"^" + letters(MiB), 0.001)
                 if i % 4 != 1:
@@ -237,8 +228,7 @@ def talks_on(server: Endpoint, seconds: float = 1.0) -> str:
         sock.sendall(b"^")
         for byte in letters(pauses):
             time.sleep(left(seconds / 3))
-            sock.sendall(bytes([byte]))
-            expect(sock, bytes([byte + 1]), bytes([byte]))
+            ask(sock, bytes([byte]), bytes([byte + 1]))
     return f"{pauses} pauses of {seconds / 3:.2f} s"
 
 
@@ -264,7 +254,7 @@ def last_words(server: Endpoint) -> str:
         for _ in range(count - 1):
             serves(own)
         with greeted(own) as sock:
-            ask(sock, b"^a")
+            ask(sock, b"^a", b"b")
             status = own.terminate(math.ceil(own.patience))
             must(status == 0, f"status {status}" if status is not None else "it does not end")
         said = own.log().splitlines()[-1:]

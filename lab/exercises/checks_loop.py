@@ -16,11 +16,11 @@ from lab.check.many import LIMIT, greetings
 from lab.check.prompt import answer_times
 from lab.check.suite import check, fresh
 from lab.check.together import UNFAIR
-from lab.exercises.checks import ask
 from lab.harness.clients import (
     SPINS,
     Failed,
     MiB,
+    ask,
     at_rest,
     clients,
     ended,
@@ -37,7 +37,7 @@ from lab.harness.clients import (
     those_ready,
     to_the_end,
 )
-from lab.harness.deadline import left
+from lab.harness.deadline import left, soon
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint, leave
 
@@ -71,7 +71,7 @@ def gone_before(server: Endpoint) -> str:
         with at_a_halt(server):
             for _ in range(TIMES):
                 reset(server.connect())
-        ask(bystander, b"^a$")
+        ask(bystander, b"^a$", b"b")
         serves(server)
     return f"{TIMES} had left; one who was there is answered, and one who comes later"
 
@@ -97,7 +97,7 @@ def closed(server: Endpoint) -> str:
 def turns(sock: socket.socket) -> None:
     """Have this one answered so often that the loop has seen all else: it may accept one a turn."""
     for _ in range(2 * TIMES):
-        ask(sock, b"^a$")
+        ask(sock, b"^a$", b"b")
 
 
 @check("step5_select")
@@ -242,7 +242,7 @@ def stale_event(server: Endpoint) -> str:
                 oldest.sendall(b"^a$")
             expect(there[-1], b"*")
             for sock in there:
-                ask(sock, b"^a$")
+                ask(sock, b"^a$", b"b")
             with contextlib.suppress(ConnectionError):
                 to_the_end(oldest)  # it may be answered first, or not
             oldest.close()
@@ -263,16 +263,14 @@ def others_meanwhile(server: Endpoint) -> str:
             for sock in slow:
                 sock.sendall(SLOW)
             for _ in range(3):
-                ask(other, b"^a$")
+                ask(other, b"^a$", b"b")
             early = those_ready(slow, 0)
             for sock in slow:
                 expect(sock, owed(SLOW), SLOW)
         if not early:
             return "3 questions were answered before what two others had asked before"
-    count = len(early)
-    raise Failed(
-        f"{count} of 2 clients had their `SLOW` before 3 questions of another were answered"
-    )
+    seen = f"{len(early)} of 2 clients had their `SLOW` before 3 questions of another were answered"
+    raise Failed(seen)
 
 
 @check("step7_event_loop_threadpool")
@@ -285,7 +283,7 @@ def in_order(server: Endpoint) -> str:
     with greeted_clients(server, 2) as (sock, other):
         for said in (SLOW, b"^a", b"b$", SLOW, b"^c$"):
             sock.sendall(said)
-            ask(other, b"^a$")  # so that the loop has seen that piece before the next
+            ask(other, b"^a$", b"b")  # so that the loop has seen that piece before the next
         said = SLOW + b"^ab$" + SLOW + b"^c$"
         expect(sock, owed(said), said)
     return "5 pieces of one client, two of them slow"
@@ -339,8 +337,8 @@ def asleep_meanwhile(server: Endpoint) -> str:
     another thread can have the loop call something, and wakes it.
     """
     with greeted(server) as sock:
-        quick = min(woken_by(server, partial(ask, sock, b"^a$")) for _ in range(4 * TIMES))
-        slow = min(woken_by(server, partial(ask, sock, SLOW)) for _ in range(TIMES))
+        quick = min(woken_by(server, partial(ask, sock, b"^a$", b"b")) for _ in range(4 * TIMES))
+        slow = min(woken_by(server, partial(ask, sock, SLOW, owed(SLOW))) for _ in range(TIMES))
     seen = f"woken {slow} times for an answer that takes long, {quick} times for a quick one"
     return must(slow <= quick + WAKES, seen)
 
@@ -427,7 +425,7 @@ def falls_silent(server: Endpoint, seconds: float = 1.0) -> str:
     with greeted(server) as sock:
         those_ready([sock], seconds / 2)
         start = time.monotonic()
-        ask(sock, b"^a$")
+        ask(sock, b"^a$", b"b")
         those_ready([sock], 1.5 * seconds + 1)
         taken = time.monotonic() - start
         must(ended(sock), f"still there {taken:.1f} s after its last word")
@@ -444,8 +442,6 @@ def farewell(server: Endpoint, seconds: float = 1.0) -> str:
     with greeted(server) as sock:
         line = f"{peer_name(sock.getsockname())} has left\n"
         those_ready([sock], 1.5 * seconds + 1)
-    ends = time.monotonic() + left(server.patience)
-    while line not in server.log() and time.monotonic() < ends:
-        time.sleep(0.01)
-    must(line in server.log(), f"no line says `{line.rstrip()}`")
+    told = soon(lambda: line in server.log(), left(server.patience))
+    must(told, f"no line says `{line.rstrip()}`")
     return line.rstrip()

@@ -76,9 +76,6 @@ def never(program: Path, kinds: Sequence[str], read: str) -> Check:
         advice="The exercise is to do it without. Its README says with what.",
         read=read,
         alone=True,
-        asked_for=False,
-        survives="",
-        share=1,
     )
 
 
