@@ -214,7 +214,6 @@ def all_that_came(server: Endpoint) -> str:
                 here = bool(those_ready([each], server.patience))
                 must(here, f"number {i + 1} of {len(come)} that came at once is not greeted")
                 expect(each, b"*")
-        with contextlib.ExitStack() as stack:
             with at_a_halt(server):
                 brief = stack.enter_context(server.connect())
                 brief.sendall(b"^a$")

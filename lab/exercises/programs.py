@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -79,21 +78,15 @@ class Program(Foreign):
 
     def wait_until_ready(self) -> None:
         """Wait until it listens, or say plainly what it does instead."""
-        start = time.monotonic()
         try:
             with within(START):
                 super().wait_until_ready()
         except OutOfTime:
             left()  # of what is left for all, which may be less
-            seconds = time.monotonic() - start
             raise ServerError(
-                f"{self.name} does not serve: nobody listens on its port after {seconds:.0f} s, and"
+                f"{self.name} does not serve: nobody listens on its port after {START:.0f} s, and"
                 f" it still runs; {self.last()}"
             ) from None
-        except ServerError:
-            if self.crowded:
-                raise ServerError(f"{self.name}: {CROWD.format(MOST)}") from None
-            raise
 
     def ended(self, wait: float = 0) -> str:
         """Say how it ended."""

@@ -6,6 +6,7 @@ is generated is taken from the twin, with those sentences in Korean that docs/gl
 A line that begins with `> ` is the Korean page's own.
 """
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -159,14 +160,12 @@ def changes(page: Path, old: str, now: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=False)
         return done.stdout.decode()
 
-    try:
+    with contextlib.suppress(FileNotFoundError):  # where there is no git
         for commit in git("log", "--format=%h", "--", named(page)).split():
             if digest(then := git("show", f"{commit}:{named(page)}")) == old:
                 old_lines, lines = emptied(then).splitlines(), emptied(now).splitlines()
                 found = difflib.unified_diff(old_lines, lines, commit, "now", lineterm="")
                 return "\n" + "\n".join(found)
-    except FileNotFoundError:
-        pass  # no git
     return ""
 
 
