@@ -38,14 +38,8 @@ PICTURES = sorted(
 WORDS = re.compile(r"(?<=>)[^<>\n]+(?=</(?:text|title)>)")
 """The words of a picture."""
 
-FIRST = 5
-"""Lines of a page in which the twin is named."""
-
 BY_CHANCE = re.compile(r"그라운드|라운드 ?로빈|레디스|기술자료|(?<=[가-힣])주 스레드")
 """Words with a term in them that is not wanted, but not in that sense."""
-
-AS_PRINTED = ("code", "output")
-"""Blocks that stay in English: what a program says."""
 
 
 def english(page: Path) -> Path:
@@ -132,7 +126,7 @@ def faults(page: Path) -> Iterator[str]:
 def unnamed(page: Path, text: str, twin: str) -> Iterator[str]:
     """Yield which of two twins does not link to the other in its first lines."""
     for one, other, said in ((page, english(page), text), (english(page), page, twin)):
-        if f"]({other.name})" not in "\n".join(said.splitlines()[:FIRST]):
+        if not any(f"]({other.name})" in line for line in said.splitlines()[:5]):
             yield f"{named(one)} does not link to {other.name} in its first lines"
 
 
@@ -227,7 +221,7 @@ def elsewhere(page: Path, text: str) -> Iterator[str]:
 def pieces(text: str) -> Iterator[str]:
     """Yield what is said on a page, sentence by sentence, cell by cell, without names in code."""
     for _, name, _, content in BLOCK.findall(text):
-        if name in AS_PRINTED:
+        if name in ("code", "output"):  # what a program says stays in English
             text = text.replace(content, "")
     text = FENCE.sub("", re.sub(r"<!--.*?-->", "", text))
     text = re.sub(r"^\[English\].*", "", re.sub(r"\]\([^)]*\)", "]", text), flags=re.MULTILINE)
