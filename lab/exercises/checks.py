@@ -91,11 +91,9 @@ def tail(server: Endpoint) -> str:
             while data := sock.recv(8 * 1024):
                 came += data
                 time.sleep(0.002)  # so that it has long closed when the last is read
-        except TimeoutError:
-            raise Failed(f"{len(came):,} of {len(due):,} bytes came, and no end") from None
-        except ConnectionError as error:
-            how = f"{len(came):,} of {len(due):,} bytes came, and then: {error.strerror}"
-            raise Failed(how) from None
+        except OSError as error:
+            end = "no end" if isinstance(error, TimeoutError) else f"then: {error.strerror}"
+            raise Failed(f"{len(came):,} of {len(due):,} bytes came, and {end}") from None
         compare(bytes(came), due)
     serves(server)
     return f"{len(due):,} bytes to one that sent {len(said):,}, and then the end"

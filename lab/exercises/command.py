@@ -63,13 +63,12 @@ def stand() -> int:
         print(line)
         if line != "holds":
             follows = follows or exercise
-    if follows is None:
+    if follows:
+        number, title, shown = follows.number, follows.title, follows.shown
+        print(f"\nNext is {number}, {title}. Read the README.md beside {shown},")
+        print(f"change that, and then:  python -m lab exercise {number}")
+    else:
         print("\nAll of them hold.")
-        return 0
-    print(
-        f"\nNext is {follows.number}, {follows.title}. Read the README.md beside {follows.shown},"
-    )
-    print(f"change that, and then:  python -m lab exercise {follows.number}")
     return 0
 
 
@@ -83,7 +82,7 @@ def state(exercise: Exercise) -> str:
         return str(error).partition("\n")[0]
     if runs.holds(exercise, exercise.program, found):
         return "holds"
-    return f"fails {found[-1].check.name}"
+    return f"fails {found[-1].check.name}" if found[-1].outcome == FAILED else "out of time"
 
 
 def tell(exercise: Exercise) -> int:
