@@ -173,14 +173,12 @@ def own(text: str) -> str:
 
 def parts(text: str) -> dict[str, list[str]]:
     """Return all that two twins have in common, kind by kind, in order."""
-    text = own(text)
     prose = FENCE.sub("", text)
-    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]*)(#?)[^)]*\)", prose)
     return {
         "heading": re.findall(r"^(#+) ", prose, re.MULTILINE),
         "code block": [block(*found) for found in FENCE.findall(text)],
-        "link": [target.replace(".ko.", ".") + anchor for target, anchor in links],
-        "picture": [one.replace(".ko.", ".") for one in re.findall(r"!\[.*?\]\((.*?)\)", prose)],
+        "link": re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]*#?)[^)]*\)", prose),
+        "picture": re.findall(r"!\[.*?\]\((.*?)\)", prose),
         "command": re.findall(r"`((?:python3?|diff|pytest|nc|printf) [^`]*)`", prose),
         "generated block": [head.strip() for head, *_ in BLOCK.findall(text)],
     }
@@ -194,19 +192,19 @@ def block(language: str, code: str) -> str:
 
 def names(text: str) -> Counter[str]:
     """Return how often a page says each name in code, and each figure."""
-    prose = re.sub(r"\]\(.*?\)", "]", FENCE.sub("", own(text))).replace(".ko.", ".")
+    prose = re.sub(r"\]\(.*?\)", "]", FENCE.sub("", text))
     return Counter(re.findall(r"`[^`\n]+`|\d+(?:[.,]\d+)*", prose))
 
 
 def lost(text: str, twin: str) -> Iterator[str]:
     """Yield in what a page and its twin differ."""
+    text, twin = (own(one).replace(".ko.", ".") for one in (text, twin))
     for one in names(twin) - names(text):
         yield f"does not say {one} as often as the English page"
-    ours, theirs = parts(text), parts(twin)
-    for kind, here in ours.items():
-        for number, (one, other) in enumerate(zip_longest(here, theirs[kind]), 1):
+    for (kind, ours), theirs in zip(parts(text).items(), parts(twin).values(), strict=True):
+        for number, (one, other) in enumerate(zip_longest(ours, theirs), 1):
             if one != other:
-                counts = f"{len(here)}, in English {len(theirs[kind])}"
+                counts = f"{len(ours)}, in English {len(theirs)}"
                 yield f"differs in its {kind}s ({counts}): number {number} is {one}, not {other}"
                 break
 
