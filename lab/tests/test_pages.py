@@ -214,7 +214,9 @@ def test_the_loop_on_the_page_of_step7() -> None:
         timeout=30,
         check=True,
     )
-    assert re.fullmatch(r"<lambda> held everybody up for 0\.5\d+ s\n", done.stderr)
+    held = re.fullmatch(r"<lambda> held everybody up for (\d+\.\d+) s\n", done.stderr)
+    assert held, done.stderr
+    assert float(held[1]) >= 0.5  # what a busy machine adds is not the page's
     first, _, second = done.stdout.partition("then\n")
     assert "slept\n" in second
     assert second.count("tick") >= first.count("tick") + 2
