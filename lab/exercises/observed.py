@@ -95,9 +95,9 @@ def uses_none(server: Endpoint, *, program: Path, kinds: Sequence[str]) -> str:
 
 
 def talk(server: Program) -> int:
-    """Have three clients there, and serve one after the other; return how many it has started.
+    """Have three clients there, and serve one after the other; return how many processes it has.
 
-    Processes, that is. The system is asked, for what is recorded is one of them.
+    Beside itself, and at most. The system is asked, for what is recorded is one of them.
     """
     others = 0
     with clients(server, 3) as socks:
