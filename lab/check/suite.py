@@ -49,10 +49,10 @@ class Check:
     title: str
     advice: str
     read: str
-    alone: bool = False
-    asked_for: bool = False
-    survives: str = ""
-    share: int = 1
+    alone: bool
+    asked_for: bool
+    survives: str
+    share: int
 
 
 def check(

@@ -4,10 +4,9 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from lab.check.suite import Check
+from lab.check.suite import Check, check
 from lab.exercises.programs import Program
 from lab.harness.clients import Failed, clients, expect, letters, must, owed, to_the_end
 from lab.harness.servers import Endpoint
@@ -66,20 +65,19 @@ def place(one: Event) -> str:
     return f"in line {one.line}" if one.line else "somewhere"
 
 
-def never(program: Path, kinds: Sequence[str], read: str) -> Check:
+def never(program: Path, kinds: Sequence[str], step: str) -> Check:
     """Return the check that a program does without these kinds."""
-    return Check(
-        partial(uses_none, program=program, kinds=kinds),
-        name="never",
-        rung="checks",
-        title=f"It does without {' and '.join(kinds)}.",
-        advice="The exercise is to do it without. Its README says with what.",
-        read=read,
-        alone=True,
-    )
+
+    @check(step, alone=True)
+    def never(server: Endpoint) -> str:
+        return uses_none(server, program, kinds)
+
+    title = f"It does without {' and '.join(kinds)}."
+    advice = "The exercise is to do it without. Its README says with what."
+    return replace(never, rung="checks", title=title, advice=advice)
 
 
-def uses_none(server: Endpoint, *, program: Path, kinds: Sequence[str]) -> str:
+def uses_none(server: Endpoint, program: Path, kinds: Sequence[str]) -> str:
     """Watch it with some clients, who may be slow; Failed if it used what it may not."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, SERVER)

@@ -32,7 +32,7 @@ def chosen(exercise: Exercise, program: Path) -> list[Check]:
     """Return the checks of an exercise, in the order in which they are run."""
     found = [KNOWN["ack"], KNOWN["drawn"]]
     if exercise.never:
-        found.append(observed.never(program, exercise.never, f"{exercise.step}/README.md"))
+        found.append(observed.never(program, exercise.never, exercise.step))
     return found + [timed(KNOWN[name], exercise.deadline) for name in exercise.checks]
 
 

@@ -30,7 +30,7 @@ START_UP = 20.0
 """Seconds in which a server has to listen."""
 
 END = 5
-"""Seconds in which a server has to end once it was told to, before it is killed."""
+"""Seconds in which a server has to end once it was told to."""
 
 
 class ServerError(Exception):
@@ -216,7 +216,6 @@ class Server(Endpoint):
 
     ours = True
     own_group = False
-    end = END
 
     def __init__(
         self,
@@ -370,11 +369,13 @@ class Server(Endpoint):
             os.kill(self.pid, number)
 
     def stop(self) -> int:
-        """Send SIGTERM, wait, kill what is left if it does not end in time; return the status."""
+        """Send SIGTERM, wait, and return the status; kill it if it does not end in time."""
         self.stopped = True
-        self.terminate(self.end)
-        self.send_signal(signal.SIGKILL)
-        return self.wait() or 0
+        status = self.terminate(END)
+        if status is None:
+            self.send_signal(signal.SIGKILL)
+            status = self.wait()
+        return status or 0
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -390,7 +391,6 @@ class Foreign(Server):
     """
 
     own_group = True
-    end = 1
 
     def choose(self, port: int) -> int:
         """Return the port to tell it: a free one, unless it is to have a certain one."""
@@ -423,6 +423,13 @@ class Foreign(Server):
         """Send a signal to it and to what it has started, if that is still there."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for a second, kill what is left, and return the status."""
+        self.stopped = True
+        self.terminate(1)
+        self.send_signal(signal.SIGKILL)
+        return self.wait() or 0
 
 
 def environment() -> dict[str, str]:
