@@ -25,8 +25,8 @@ CONFINED = str(Path(__file__).with_name("confined.py"))
 START = 8.0
 """Seconds in which a program has to listen."""
 
-RECORDED = 2
-"""Seconds that it has more than others to end when told to, where its record is wanted."""
+END, RECORDED = 1, 3
+"""Seconds in which it has to end when told to, and where its record is wanted."""
 
 MOST = 500
 """Processes that a program may have at once."""
@@ -46,7 +46,7 @@ CROWD = "it started process upon process, more than {:,}, and was stopped"
 class Program(Foreign):
     """A learner's program: in a process group of its own, and not many processes in that."""
 
-    crowded, more = False, 0
+    crowded, end = False, END
 
     @classmethod
     def of(
@@ -55,7 +55,7 @@ class Program(Foreign):
         """Start one; with `record`, it is observed, and its calls are written there."""
         words = [sys.executable, "-I", CONFINED, sys.executable, str(program), "{port}", *arguments]
         own = cls(observed(words, record) if record else words, patience)
-        own.more = RECORDED if record else 0
+        own.end = RECORDED if record else END
         return own
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -94,13 +94,15 @@ class Program(Foreign):
 
     def stop(self) -> int:
         """Have it end, and all that it has started, also what has left its group."""
-        self.terminate(self.more)
-        status = super().stop()
+        self.stopped = True
+        self.terminate(self.end)
+        self.send_signal(signal.SIGKILL)
+        status = self.wait()
         while others := marked(self.pid):
             for pid in others:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        return status
+        return status or 0
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
