@@ -41,13 +41,13 @@ class Exercise:
     name: str
     title: str
     step: str
-    checks: tuple[str, ...]
-    fails: tuple[str, ...]
-    hints: tuple[str, ...]
-    hints_ko: tuple[str, ...]
-    never: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    gives_up: tuple[str, ...] = ()
+    checks: Sequence[str]
+    fails: Sequence[str]
+    hints: Sequence[str]
+    hints_ko: Sequence[str]
+    never: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    gives_up: Sequence[str] = ()
     deadline: float = 5.0
 
     @property
@@ -87,9 +87,7 @@ class Exercise:
 
 def load(file: Path) -> Exercise:
     """Read an `exercise.toml`; TypeError if it says too much or too little."""
-    known = tomllib.loads(file.read_text())
-    lists = {key: tuple(value) for key, value in known.items() if isinstance(value, list)}
-    return Exercise(file.parent.name, **known | lists)
+    return Exercise(file.parent.name, **tomllib.loads(file.read_text()))
 
 
 EXERCISES = {

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.check.suite import check, fresh
-from lab.check.talk import block, read_late
+from lab.check.talk import block, read_late, reads_late
 from lab.harness.clients import (
     Failed,
     MiB,
+    ask,
     clients,
     compare,
     expect,
@@ -26,7 +27,7 @@ from lab.harness.clients import (
     send_until_stuck,
     serves,
 )
-from lab.harness.deadline import left
+from lab.harness.deadline import left, soon
 from lab.harness.servers import Endpoint, leave
 
 PARTS = 40
@@ -45,14 +46,11 @@ def drawn(server: Endpoint) -> str:
     """
     seed = random.randrange(1_000_000)
     stream, cuts = drawn_stream(random.Random(seed))
-    sent, due = 0, 0
     try:
         with greeted(server) as sock:
-            for cut in cuts:
-                sock.sendall(stream[sent:cut])
-                answer = owed(stream[:cut])[due:]
-                expect(sock, answer, stream[sent:cut])
-                sent, due = cut, due + len(answer)
+            for sent, cut in pairwise([0, *cuts]):
+                due = owed(stream[:cut]).removeprefix(owed(stream[:sent]))
+                ask(sock, stream[sent:cut], due)
     except Failed as error:
         raise Failed(f"{error} (drawn with {seed})", error.advice) from None
     return f"{len(stream):,} bytes in {len(cuts)} pieces, drawn with {seed}"
@@ -86,21 +84,16 @@ def tail(server: Endpoint) -> str:
     """
     said = b"^" + letters(4 * ALLOWED)
     due = b"*" + owed(said[:ALLOWED])
-    with server.unconnected() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)  # the rest is the server's
-        sock.settimeout(server.patience)
-        sock.connect((server.host, server.port))
+    with reads_late(server) as sock:
         came = bytearray()
         try:
             send_until_stuck(sock, said)
             while data := sock.recv(8 * 1024):
                 came += data
                 time.sleep(0.002)  # so that it has long closed when the last is read
-        except TimeoutError:
-            raise Failed(f"{len(came):,} of {len(due):,} bytes came, and no end") from None
-        except ConnectionError as error:
-            how = f"{len(came):,} of {len(due):,} bytes came, and then: {error.strerror}"
-            raise Failed(how) from None
+        except OSError as error:
+            end = "no end" if isinstance(error, TimeoutError) else f"then: {error.strerror}"
+            raise Failed(f"{len(came):,} of {len(due):,} bytes came, and {end}") from None
         compare(bytes(came), due)
     serves(server)
     return f"{len(due):,} bytes to one that sent {len(said):,}, and then the end"
@@ -161,9 +154,8 @@ def adds_up(server: Endpoint) -> str:
         for size, sock in enumerate(socks, 50):
             expect(sock, owed(b"^" + letters(size)))
     due = before + sum(range(50, 50 + TOGETHER))
-    ends = time.monotonic() + left(server.patience)
-    while (found := counted(server)) != due and time.monotonic() < ends:
-        time.sleep(0.01)
+    soon(lambda: counted(server) == due, left(server.patience))
+    found = counted(server)
     return must(found == due, f"the log says {found:,} bytes so far, {due:,} were answered")
 
 
@@ -187,8 +179,7 @@ def passing(server: Endpoint) -> str:
         for i in range(PASSING):
             with contextlib.closing(own.connect()) as sock:
                 if i % 2:
-                    sock.sendall(b"^ab")
-                    expect(sock, b"*bc", b"^ab")
+                    ask(sock, b"^ab", b"*bc")
                 else:  # so much that it is still answered when this leaves
                     send_until_stuck(sock, b"^" + letters(MiB), 0.001)
                 if i % 4 != 1:
@@ -235,8 +226,7 @@ def talks_on(server: Endpoint, seconds: float = 1.0) -> str:
         sock.sendall(b"^")
         for byte in letters(pauses):
             time.sleep(left(seconds / 3))
-            sock.sendall(bytes([byte]))
-            expect(sock, bytes([byte + 1]), bytes([byte]))
+            ask(sock, bytes([byte]), bytes([byte + 1]))
     return f"{pauses} pauses of {seconds / 3:.2f} s"
 
 
@@ -262,8 +252,7 @@ def last_words(server: Endpoint) -> str:
         for _ in range(count - 1):
             serves(own)
         with greeted(own) as sock:
-            sock.sendall(b"^a")
-            expect(sock, b"b", b"^a")
+            ask(sock, b"^a", b"b")
             status = own.terminate(math.ceil(own.patience))
             must(status == 0, f"status {status}" if status is not None else "it does not end")
         said = own.log().splitlines()[-1:]

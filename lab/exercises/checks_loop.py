@@ -1,11 +1,13 @@
 """Checks of the exercises in loops (steps 5 to 7), beside those of `lab check`."""
 
 import contextlib
+import re
 import resource
 import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from common.serving import peer_name
@@ -18,6 +20,7 @@ from lab.harness.clients import (
     SPINS,
     Failed,
     MiB,
+    ask,
     at_rest,
     clients,
     ended,
@@ -34,7 +37,7 @@ from lab.harness.clients import (
     those_ready,
     to_the_end,
 )
-from lab.harness.deadline import left
+from lab.harness.deadline import left, soon
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Endpoint, leave
 
@@ -68,8 +71,7 @@ def gone_before(server: Endpoint) -> str:
         with at_a_halt(server):
             for _ in range(TIMES):
                 reset(server.connect())
-        bystander.sendall(b"^a$")
-        expect(bystander, b"b", b"^a$")
+        ask(bystander, b"^a$", b"b")
         serves(server)
     return f"{TIMES} had left; one who was there is answered, and one who comes later"
 
@@ -95,8 +97,7 @@ def closed(server: Endpoint) -> str:
 def turns(sock: socket.socket) -> None:
     """Have this one answered so often that the loop has seen all else: it may accept one a turn."""
     for _ in range(2 * TIMES):
-        sock.sendall(b"^a$")
-        expect(sock, b"b", b"^a$")
+        ask(sock, b"^a$", b"b")
 
 
 @check("step5_select")
@@ -186,9 +187,7 @@ def in_epoll(server: Endpoint) -> Iterator[str]:
     for pid in server.tree():
         for path in Path(f"/proc/{pid}/fdinfo").iterdir():
             with contextlib.suppress(OSError):
-                for line in path.read_text().splitlines():
-                    if line.startswith("tfd:"):
-                        yield line.partition("events:")[2].split()[0]
+                yield from re.findall(r"^tfd:.* events: *(\w+)", path.read_text(), re.MULTILINE)
 
 
 @check("step6_epoll_kqueue")
@@ -215,7 +214,6 @@ def all_that_came(server: Endpoint) -> str:
                 here = bool(those_ready([each], server.patience))
                 must(here, f"number {i + 1} of {len(come)} that came at once is not greeted")
                 expect(each, b"*")
-        with contextlib.ExitStack() as stack:
             with at_a_halt(server):
                 brief = stack.enter_context(server.connect())
                 brief.sendall(b"^a$")
@@ -243,8 +241,7 @@ def stale_event(server: Endpoint) -> str:
                 oldest.sendall(b"^a$")
             expect(there[-1], b"*")
             for sock in there:
-                sock.sendall(b"^a$")
-                expect(sock, b"b", b"^a$")
+                ask(sock, b"^a$", b"b")
             with contextlib.suppress(ConnectionError):
                 to_the_end(oldest)  # it may be answered first, or not
             oldest.close()
@@ -260,31 +257,19 @@ def others_meanwhile(server: Endpoint) -> str:
     A callback that waits has everybody wait. Hand what takes long to the pool, and go on when it
     is done: the loop calls you then.
     """
-    return some_time(lambda: third_is_first(server))
-
-
-def third_is_first(server: Endpoint) -> str:
-    """Fail unless a third client's answers come before those of two that ask for something slow."""
-    with greeted_clients(server, 3) as (*slow, other):
-        for sock in slow:
-            sock.sendall(SLOW)
-        for _ in range(3):
-            other.sendall(b"^a$")
-            expect(other, b"b", b"^a$")
-        early = those_ready(slow, 0)
-        for sock in slow:
-            expect(sock, owed(SLOW), SLOW)
+    for _ in range(TIMES):
+        with greeted_clients(server, 3) as (*slow, other):
+            for sock in slow:
+                sock.sendall(SLOW)
+            for _ in range(3):
+                ask(other, b"^a$", b"b")
+            early = those_ready(slow, 0)
+            for sock in slow:
+                expect(sock, owed(SLOW), SLOW)
+        if not early:
+            return "3 questions were answered before what two others had asked before"
     seen = f"{len(early)} of 2 clients had their `SLOW` before 3 questions of another were answered"
-    must(not early, seen)
-    return "3 questions were answered before what two others had asked before"
-
-
-def some_time(attempt: Callable[[], str]) -> str:
-    """Return what an attempt returns, the first of some that does not fail; Failed if all do."""
-    for _ in range(TIMES - 1):
-        with contextlib.suppress(Failed):
-            return attempt()
-    return attempt()
+    raise Failed(seen)
 
 
 @check("step7_event_loop_threadpool")
@@ -297,8 +282,7 @@ def in_order(server: Endpoint) -> str:
     with greeted_clients(server, 2) as (sock, other):
         for said in (SLOW, b"^a", b"b$", SLOW, b"^c$"):
             sock.sendall(said)
-            other.sendall(b"^a$")
-            expect(other, b"b", b"^a$")  # so that the loop has seen that piece before the next
+            ask(other, b"^a$", b"b")  # so that the loop has seen that piece before the next
         said = SLOW + b"^ab$" + SLOW + b"^c$"
         expect(sock, owed(said), said)
     return "5 pieces of one client, two of them slow"
@@ -312,19 +296,24 @@ def wakes(server: Endpoint) -> str:
     wake it.
     """
     with greeted_clients(server, 2) as (sock, other):
-        beside = min(answered(sock, other) for _ in range(TIMES))
-        alone = min(answered(sock, None) for _ in range(TIMES))
+        beside = min(answered(sock, beside=other) for _ in range(TIMES))
+        alone = min(answered(sock) for _ in range(TIMES))
     seen = f"{alone:.2f} s alone, {beside:.2f} s beside one who talks all the time"
     return must(alone < 2 * beside, seen)
 
 
-def answered(sock: socket.socket, other: socket.socket | None) -> float:
-    """Return in how many seconds `SLOW` is answered, while `other` keeps the loop awake, if any."""
-    start, patience = time.monotonic(), sock.gettimeout() or 0
-    sock.sendall(SLOW)
-    while other and not those_ready([sock], 0.01) and time.monotonic() - start < patience:
-        other.sendall(b"-")
-    expect(sock, owed(SLOW), SLOW)
+def answered(*socks: socket.socket, beside: socket.socket | None = None) -> float:
+    """Return in how many seconds all these have their `SLOW`, who ask at the same moment.
+
+    Meanwhile one `beside` them, if any, keeps the loop awake.
+    """
+    start, patience = time.monotonic(), socks[0].gettimeout() or 0
+    for sock in socks:
+        sock.sendall(SLOW)
+    while beside and not those_ready(socks, 0.01) and time.monotonic() - start < patience:
+        beside.sendall(b"-")
+    for sock in socks:
+        expect(sock, owed(SLOW), SLOW)
     return time.monotonic() - start
 
 
@@ -335,10 +324,7 @@ def asleep(server: Endpoint) -> str:
     Look now and then, and you look too late and too often. Wait for what is to come.
     """
     with greeted(server):
-        settle(server)
-        before = woken(server)
-        time.sleep(1)
-        times = woken(server) - before
+        times = woken_by(server, partial(time.sleep, 1))
     return must(times <= WAKES, f"woken {times} times in a second")
 
 
@@ -350,18 +336,17 @@ def asleep_meanwhile(server: Endpoint) -> str:
     another thread can have the loop call something, and wakes it.
     """
     with greeted(server) as sock:
-        quick = min(woken_by(server, sock, b"^a$") for _ in range(4 * TIMES))
-        slow = min(woken_by(server, sock, SLOW) for _ in range(TIMES))
+        quick = min(woken_by(server, partial(ask, sock, b"^a$", b"b")) for _ in range(4 * TIMES))
+        slow = min(woken_by(server, partial(ask, sock, SLOW, owed(SLOW))) for _ in range(TIMES))
     seen = f"woken {slow} times for an answer that takes long, {quick} times for a quick one"
     return must(slow <= quick + WAKES, seen)
 
 
-def woken_by(server: Endpoint, sock: socket.socket, said: bytes) -> int:
-    """Return how often its threads sleep from a question until it is answered, and all is done."""
+def woken_by(server: Endpoint, what: Callable[[], None]) -> int:
+    """Return how often its threads sleep while this happens, and until all is done."""
     settle(server)
     before = woken(server)
-    sock.sendall(said)
-    expect(sock, owed(said), said)
+    what()
     settle(server)
     return woken(server) - before
 
@@ -386,8 +371,8 @@ def who_left(server: Endpoint) -> str:
     client that resets while it waits makes its socket ready.
     """
     with greeted_clients(server, 2) as (sock, other):
-        alone = min(answered(sock, None) for _ in range(TIMES))
-        two = min(both_answered(sock, other) for _ in range(TIMES)) / alone
+        alone = min(answered(sock) for _ in range(TIMES))
+        two = min(answered(sock, other) for _ in range(TIMES)) / alone
         must(two > 1.5, f"two questions take {two:.1f} times as long as one: they have one worker")
         with greeted_clients(server, LEAVE) as socks:
             for each in socks:
@@ -397,19 +382,9 @@ def who_left(server: Endpoint) -> str:
                 reset(each)
             turned(server)
             sock.settimeout(3 * server.patience)
-            taken = answered(sock, None) / alone
+            taken = answered(sock) / alone
     seen = f"{taken:.1f} times as long as alone, after {LEAVE} had asked and left"
     return must(taken < LEAVE / 2, seen)
-
-
-def both_answered(*socks: socket.socket) -> float:
-    """Return in how many seconds these have been answered who ask at the same moment."""
-    start = time.monotonic()
-    for sock in socks:
-        sock.sendall(SLOW)
-    for sock in socks:
-        expect(sock, owed(SLOW), SLOW)
-    return time.monotonic() - start
 
 
 @check("step7_event_loop_threadpool")
@@ -428,7 +403,7 @@ def who_waits(server: Endpoint) -> str:
         for each, said in zip(waiting, (SLOW + b"^a$", SLOW), strict=True):
             each.settimeout(2 * server.patience)
             expect(each, owed(said), said)
-        must(bool(those_ready([waiting[1]], server.patience)), "one that said all is not closed")
+        those_ready([waiting[1]], server.patience)
         must(ended(waiting[1]), "one that said all is not closed")
     return "one said more, and one that it was all"
 
@@ -449,8 +424,7 @@ def falls_silent(server: Endpoint, seconds: float = 1.0) -> str:
     with greeted(server) as sock:
         those_ready([sock], seconds / 2)
         start = time.monotonic()
-        sock.sendall(b"^a$")
-        expect(sock, b"b", b"^a$")
+        ask(sock, b"^a$", b"b")
         those_ready([sock], 1.5 * seconds + 1)
         taken = time.monotonic() - start
         must(ended(sock), f"still there {taken:.1f} s after its last word")
@@ -467,8 +441,6 @@ def farewell(server: Endpoint, seconds: float = 1.0) -> str:
     with greeted(server) as sock:
         line = f"{peer_name(sock.getsockname())} has left\n"
         those_ready([sock], 1.5 * seconds + 1)
-    ends = time.monotonic() + left(server.patience)
-    while line not in server.log() and time.monotonic() < ends:
-        time.sleep(0.01)
-    must(line in server.log(), f"no line says `{line.rstrip()}`")
+    told = soon(lambda: line in server.log(), left(server.patience))
+    must(told, f"no line says `{line.rstrip()}`")
     return line.rstrip()

@@ -40,17 +40,16 @@ def run(args: argparse.Namespace) -> int:
     """Do what was asked for; return 0 if what was run holds."""
     programs.keep_orphans()
     exercise: Exercise | None = args.exercise
-    wanted = next((one for one in WAYS if getattr(args, one)), "")
     if exercise is None:
-        if wanted:
-            raise arguments.Wrong(f"--{wanted} of which exercise?")
+        if args.way:
+            raise arguments.Wrong(f"--{args.way} of which exercise?")
         return stand()
     if args.lang == "ko":
         exercise = replace(exercise, hints=exercise.hints_ko)
     asked = read_asked()
-    again = asked.get("last") == [exercise.number, wanted]
-    asked["last"] = [exercise.number, wanted]
-    status = WAYS[wanted](exercise, asked, again) if wanted else tell(exercise)
+    again = asked.get("last") == [exercise.number, args.way]
+    asked["last"] = [exercise.number, args.way]
+    status = WAYS[args.way](exercise, asked, again) if args.way else tell(exercise)
     write_asked(asked)
     return status
 
@@ -64,13 +63,12 @@ def stand() -> int:
         print(line)
         if line != "holds":
             follows = follows or exercise
-    if follows is None:
+    if follows:
+        number, title, shown = follows.number, follows.title, follows.shown
+        print(f"\nNext is {number}, {title}. Read the README.md beside {shown},")
+        print(f"change that, and then:  python -m lab exercise {number}")
+    else:
         print("\nAll of them hold.")
-        return 0
-    print(
-        f"\nNext is {follows.number}, {follows.title}. Read the README.md beside {follows.shown},"
-    )
-    print(f"change that, and then:  python -m lab exercise {follows.number}")
     return 0
 
 
@@ -84,7 +82,7 @@ def state(exercise: Exercise) -> str:
         return str(error).partition("\n")[0]
     if runs.holds(exercise, exercise.program, found):
         return "holds"
-    return f"fails {found[-1].check.name}"
+    return f"fails {found[-1].check.name}" if found[-1].outcome == FAILED else "out of time"
 
 
 def tell(exercise: Exercise) -> int:
@@ -192,4 +190,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group()
     for name, way in WAYS.items():
         what = str(way.__doc__).rstrip(".")
-        either.add_argument(f"--{name}", action="store_true", help=what[0].lower() + what[1:])
+        what = what[0].lower() + what[1:]
+        either.add_argument(f"--{name}", dest="way", action="store_const", const=name, help=what)

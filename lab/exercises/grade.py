@@ -38,14 +38,14 @@ APART = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--
 """What a program is run with where that is permitted (unshare(1)): it has no network but its own
 loopback, and when the first process of it ends, so do all others. `--mount-proc` shows them."""
 
-WAYS = ((*APART, "--mount-proc"), APART[:4], ())
-"""How a program is run, from what keeps it apart best to nothing."""
+NETWORK = "each without a network but loopback"
 
-TOLD = (
-    "each without a network but loopback, and in a space of processes of its own",
-    "each without a network but loopback; a space of processes of its own is not to be had here",
-    "NOT kept from the network: this system does not permit it (Linux, unshare(1))",
-)
+WAYS = {
+    (*APART, "--mount-proc"): f"{NETWORK}, and in a space of processes of its own",
+    APART[:4]: f"{NETWORK}; a space of processes of its own is not to be had here",
+    (): "NOT kept from the network: this system does not permit it (Linux, unshare(1))",
+}
+"""How a program is run, from what keeps it apart best to nothing, and what is said of it."""
 
 
 @dataclass
@@ -86,17 +86,17 @@ def run(args: argparse.Namespace) -> int:
     if args.gradescope and len(args.folders) > 1:
         raise arguments.Wrong("results.json is about one submission")
     programs.keep_orphans()
-    way = next(number for number, words in enumerate(WAYS) if permitted(words))
+    way = next(filter(permitted, WAYS))
     exercises, grades = args.exercise or [*EXERCISES.values()], []
-    for folder in args.folders:
-        row = [grade(folder, one, WAYS[way], len(exercises) == 1) for one in exercises]
+    for folder in map(Path.resolve, args.folders):
+        row = [grade(folder, one, way, len(exercises) == 1) for one in exercises]
         grades += row
         told = "  ".join(
             f"{one.exercise.number} {one.short}" for one in row if one.error != MISSING
         )
-        print(f"{name_of(folder):20} {sum(one.holds for one in row):2}/{len(row)}  {told}")
-        sys.stdout.flush()
-    print(f"\nrun {TOLD[way]}")
+        score = sum(one.holds for one in row)
+        print(f"{folder.name:20} {score:2}/{len(row)}  {told}", flush=True)
+    print(f"\nrun {WAYS[way]}")
     write(args, grades)
     return 0
 
@@ -104,18 +104,11 @@ def run(args: argparse.Namespace) -> int:
 MISSING, UNCHANGED = "missing", "as at the start"
 
 
-def name_of(folder: Path) -> str:
-    """Return the name of a submission."""
-    return folder.resolve().name
-
-
 def grade(folder: Path, exercise: Exercise, way: tuple[str, ...], alone: bool) -> Grade:
     """Run what a submission has for an exercise, in a process of its own; say how it did."""
-    found = Grade(name_of(folder), exercise)
     program = program_of(folder, exercise, alone)
     if program is None or exercise.unchanged(program):
-        found.error = UNCHANGED if program else MISSING
-        return found
+        return Grade(folder.name, exercise, error=UNCHANGED if program else MISSING)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as space:
         copy = Path(space, exercise.name, PROGRAM)  # so that nothing beside it is imported
@@ -133,12 +126,11 @@ def grade(folder: Path, exercise: Exercise, way: tuple[str, ...], alone: bool) -
         except ValueError:
             told = {"error": f"lost: {done.stderr.decode(errors='replace')[-500:]}"}
         programs.end_orphans()
-    found.seconds = time.monotonic() - start
-    found.error, found.holds = told.get("error", ""), told.get("holds", False)
-    wanted = {one.name: one for one in runs.chosen(exercise, copy)}
-    for one in told.get("verdicts", ()):
-        found.verdicts.append(Verdict(**one | {"check": wanted[one["check"]]}))
-    return found
+    seconds = time.monotonic() - start
+    checks = {one.name: one for one in runs.chosen(exercise, copy)}
+    lines = told.pop("verdicts", [])
+    found = [Verdict(**line | {"check": checks[line["check"]]}) for line in lines]
+    return Grade(folder.name, exercise, **told, verdicts=found, seconds=seconds)
 
 
 def program_of(folder: Path, exercise: Exercise, alone: bool) -> Path | None:
@@ -175,7 +167,8 @@ def write(args: argparse.Namespace, grades: list[Grade]) -> None:
     if args.gradescope:
         args.gradescope.write_text(json.dumps(gradescope(grades), indent=2) + "\n")
     if args.json:
-        args.json.write_text(json.dumps(about.facts() | plain(grades), indent=2) + "\n")
+        known = about.facts() | {"submissions": [*submissions(grades)]}
+        args.json.write_text(json.dumps(known, indent=2) + "\n")
     if args.junit:
         suites = [
             Report(f"{one.submission}/{one.exercise.name}", {}, one.verdicts, one.error)
@@ -207,13 +200,8 @@ def gradescope(grades: list[Grade]) -> dict[str, Any]:
     }
 
 
-def plain(grades: list[Grade]) -> dict[str, Any]:
-    """Return all there is to know, submission by submission."""
-    return {"submissions": [*by_submission(grades)]}
-
-
-def by_submission(grades: list[Grade]) -> Iterator[dict[str, Any]]:
-    """Yield what there is to know of each."""
+def submissions(grades: list[Grade]) -> Iterator[dict[str, Any]]:
+    """Yield all there is to know, submission by submission."""
     for name in dict.fromkeys(one.submission for one in grades):
         own = [one for one in grades if one.submission == name]
         score = sum(one.holds for one in own)

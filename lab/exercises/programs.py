@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -67,7 +66,7 @@ class Program(Foreign):
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK):
-            if more_than(MOST, self.pid):
+            if members(self.pid) > MOST:
                 self.crowded = True
                 self.send_signal(signal.SIGKILL)
 
@@ -78,21 +77,15 @@ class Program(Foreign):
 
     def wait_until_ready(self) -> None:
         """Wait until it listens, or say plainly what it does instead."""
-        start = time.monotonic()
         try:
             with within(START):
                 super().wait_until_ready()
         except OutOfTime:
             left()  # of what is left for all, which may be less
-            seconds = time.monotonic() - start
             raise ServerError(
-                f"{self.name} does not serve: nobody listens on its port after {seconds:.0f} s, and"
+                f"{self.name} does not serve: nobody listens on its port after {START:.0f} s, and"
                 f" it still runs; {self.last()}"
             ) from None
-        except ServerError:
-            if self.crowded:
-                raise ServerError(f"{self.name}: {CROWD.format(MOST)}") from None
-            raise
 
     def ended(self, wait: float = 0) -> str:
         """Say how it ended."""
@@ -114,19 +107,17 @@ class Program(Foreign):
         self._watcher.join()
 
 
-def more_than(most: int, group: int) -> bool:
-    """Return whether a process group has more than `most` members; it looks no further."""
+def members(group: int) -> int:
+    """Return how many processes a group has."""
     if sys.platform != "linux":
         listed = ["ps", "-A", "-o", "pgid="]
         done = subprocess.run(listed, capture_output=True, text=True, check=False)
-        return done.stdout.split().count(str(group)) > most
+        return done.stdout.split().count(str(group))
     count = 0
     for name in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208, one may be gone by now
         with contextlib.suppress(ProcessLookupError):
             count += os.getpgid(int(name)) == group
-        if count > most:
-            return True
-    return False
+    return count
 
 
 def marked(leader: int) -> list[int]:

@@ -22,19 +22,18 @@ LIMIT = 15.0
 PATIENCE = 2.0
 """Seconds that an answer has."""
 
-OURS = [one for each in (checks, checks_loop) for one in vars(each).values()]
+OURS = vars(checks) | vars(checks_loop)
 
-KNOWN = CHECKS | {one.name: one for one in OURS if isinstance(one, Check)}
+KNOWN = CHECKS | {one.name: one for one in OURS.values() if isinstance(one, Check)}
 """Every check that an exercise may name."""
 
 
 def chosen(exercise: Exercise, program: Path) -> list[Check]:
     """Return the checks of an exercise, in the order in which they are run."""
-    first = [KNOWN["ack"], KNOWN["drawn"]]
+    found = [KNOWN["ack"], KNOWN["drawn"]]
     if exercise.never:
-        read = f"{exercise.step}/README.md"
-        first.append(observed.never(program, exercise.never, read))
-    return first + [timed(KNOWN[name], exercise.deadline) for name in exercise.checks]
+        found.append(observed.never(program, exercise.never, exercise.step))
+    return found + [timed(KNOWN[name], exercise.deadline) for name in exercise.checks]
 
 
 def timed(one: Check, seconds: float) -> Check:
@@ -49,7 +48,6 @@ def verdicts(
     program: Path,
     begin: Callable[[Check], object] = bool,
     tell: Callable[[Verdict], object] = bool,
-    patience: float = PATIENCE,
     only_first: bool = False,
 ) -> list[Verdict]:
     """Run a program against the checks of an exercise, for `LIMIT` seconds at most.
@@ -60,7 +58,7 @@ def verdicts(
     if wrong := not_python(program):
         raise ServerError(wrong)
     wanted, found = chosen(exercise, program), list[Verdict]()
-    start = partial(Program.of, program, exercise.arguments, patience)
+    start = partial(Program.of, program, exercise.arguments, PATIENCE)
     with within(LIMIT):
         for verdict in suite.verdicts(wanted, start, begin):
             if CROWD.partition(",")[0] in verdict.seen:

@@ -33,20 +33,13 @@ from lab.pages.blocks import BLOCK
 from lab.show import about, arguments
 from lab.show.tables import markdown
 
-BENCH = ROOT / "docs" / "bench"
-"""Where the results of the bench are, and the pictures drawn from them."""
+DOCS = ROOT / "docs"
 
-CLAIMS = ROOT / "docs" / "claims"
-"""The same for the claims."""
+BENCH, CLAIMS, FLEET = DOCS / "bench", DOCS / "claims", DOCS / "fleet"
+"""Where the results of the bench, of the claims and of three machines are, with their pictures."""
 
-FLEET = ROOT / "docs" / "fleet"
-"""The same for the three machines."""
-
-FLOWS = ROOT / "docs" / "flows"
-"""Where the timelines are."""
-
-REPLAYS = ROOT / "docs" / "replays"
-"""Where there is a recording of the idea of each step, to be looked at call by call."""
+FLOWS, REPLAYS = DOCS / "flows", DOCS / "replays"
+"""Where the timelines are, and of each step's idea a recording, to be looked at call by call."""
 
 DRAWN = {
     "step3.svg": STEPS[2:3],

@@ -6,6 +6,7 @@ is generated is taken from the twin, with those sentences in Korean that docs/gl
 A line that begins with `> ` is the Korean page's own.
 """
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -14,7 +15,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from lab.harness.servers import ROOT
@@ -37,14 +38,8 @@ PICTURES = sorted(
 WORDS = re.compile(r"(?<=>)[^<>\n]+(?=</(?:text|title)>)")
 """The words of a picture."""
 
-FIRST = 5
-"""Lines of a page in which the twin is named."""
-
 BY_CHANCE = re.compile(r"그라운드|라운드 ?로빈|레디스|기술자료|(?<=[가-힣])주 스레드")
 """Words with a term in them that is not wanted, but not in that sense."""
-
-AS_PRINTED = ("code", "output")
-"""Blocks that stay in English: what a program says."""
 
 
 def english(page: Path) -> Path:
@@ -115,7 +110,9 @@ def faults(page: Path) -> Iterator[str]:
     for never, said in forbidden(text):
         yield f"{named(page)} says {never}, where the glossary has {said}"
     if page in PICTURES:
-        yield from (f"{named(page)} says in English: {one}" for one in unknown(page))
+        for one in chain.from_iterable(map(left, WORDS.findall(picture(page)))):
+            if "(" not in one:  # which would be a call
+                yield f"{named(page)} says in English: {one}"
         return
     twin = english(page).read_text()
     yield from unnamed(page, text, twin)
@@ -129,7 +126,7 @@ def faults(page: Path) -> Iterator[str]:
 def unnamed(page: Path, text: str, twin: str) -> Iterator[str]:
     """Yield which of two twins does not link to the other in its first lines."""
     for one, other, said in ((page, english(page), text), (english(page), page, twin)):
-        if f"]({other.name})" not in "\n".join(said.splitlines()[:FIRST]):
+        if not any(f"]({other.name})" in line for line in said.splitlines()[:5]):
             yield f"{named(one)} does not link to {other.name} in its first lines"
 
 
@@ -157,14 +154,12 @@ def changes(page: Path, old: str, now: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=False)
         return done.stdout.decode()
 
-    try:
+    with contextlib.suppress(FileNotFoundError):  # where there is no git
         for commit in git("log", "--format=%h", "--", named(page)).split():
             if digest(then := git("show", f"{commit}:{named(page)}")) == old:
                 old_lines, lines = emptied(then).splitlines(), emptied(now).splitlines()
                 found = difflib.unified_diff(old_lines, lines, commit, "now", lineterm="")
                 return "\n" + "\n".join(found)
-    except FileNotFoundError:
-        pass  # no git
     return ""
 
 
@@ -178,14 +173,12 @@ def own(text: str) -> str:
 
 def parts(text: str) -> dict[str, list[str]]:
     """Return all that two twins have in common, kind by kind, in order."""
-    text = own(text)
     prose = FENCE.sub("", text)
-    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]*)(#?)[^)]*\)", prose)
     return {
         "heading": re.findall(r"^(#+) ", prose, re.MULTILINE),
         "code block": [block(*found) for found in FENCE.findall(text)],
-        "link": [target.replace(".ko.", ".") + anchor for target, anchor in links],
-        "picture": [one.replace(".ko.", ".") for one in re.findall(r"!\[.*?\]\((.*?)\)", prose)],
+        "link": re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]*#?)[^)]*\)", prose),
+        "picture": re.findall(r"!\[.*?\]\((.*?)\)", prose),
         "command": re.findall(r"`((?:python3?|diff|pytest|nc|printf) [^`]*)`", prose),
         "generated block": [head.strip() for head, *_ in BLOCK.findall(text)],
     }
@@ -199,19 +192,19 @@ def block(language: str, code: str) -> str:
 
 def names(text: str) -> Counter[str]:
     """Return how often a page says each name in code, and each figure."""
-    prose = re.sub(r"\]\(.*?\)", "]", FENCE.sub("", own(text))).replace(".ko.", ".")
+    prose = re.sub(r"\]\(.*?\)", "]", FENCE.sub("", text))
     return Counter(re.findall(r"`[^`\n]+`|\d+(?:[.,]\d+)*", prose))
 
 
 def lost(text: str, twin: str) -> Iterator[str]:
     """Yield in what a page and its twin differ."""
+    text, twin = (own(one).replace(".ko.", ".") for one in (text, twin))
     for one in names(twin) - names(text):
         yield f"does not say {one} as often as the English page"
-    ours, theirs = parts(text), parts(twin)
-    for kind, here in ours.items():
-        for number, (one, other) in enumerate(zip_longest(here, theirs[kind]), 1):
+    for (kind, ours), theirs in zip(parts(text).items(), parts(twin).values(), strict=True):
+        for number, (one, other) in enumerate(zip_longest(ours, theirs), 1):
             if one != other:
-                counts = f"{len(here)}, in English {len(theirs[kind])}"
+                counts = f"{len(ours)}, in English {len(theirs)}"
                 yield f"differs in its {kind}s ({counts}): number {number} is {one}, not {other}"
                 break
 
@@ -226,7 +219,7 @@ def elsewhere(page: Path, text: str) -> Iterator[str]:
 def pieces(text: str) -> Iterator[str]:
     """Yield what is said on a page, sentence by sentence, cell by cell, without names in code."""
     for _, name, _, content in BLOCK.findall(text):
-        if name in AS_PRINTED:
+        if name in ("code", "output"):  # what a program says stays in English
             text = text.replace(content, "")
     text = FENCE.sub("", re.sub(r"<!--.*?-->", "", text))
     text = re.sub(r"^\[English\].*", "", re.sub(r"\]\([^)]*\)", "]", text), flags=re.MULTILINE)
@@ -241,12 +234,6 @@ def left(text: str) -> Iterator[str]:
         hangul = re.findall("[가-힣]", piece)
         if len(words) > (3 if hangul else 1) and len(hangul) < len("".join(words)) / 4:
             yield " ".join(piece.split())
-
-
-def unknown(page: Path) -> Iterator[str]:
-    """Yield the words of a picture that are in English, but are no call."""
-    for words in WORDS.findall(picture(page)):
-        yield from (one for one in left(words) if "(" not in one)
 
 
 def forbidden(text: str) -> Iterator[tuple[str, str]]:

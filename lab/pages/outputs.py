@@ -11,12 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import dropwhile
 
 from lab.harness import processes
 from lab.harness.clients import clients, greeted_clients
-from lab.harness.servers import ROOT, STEPS, start
+from lab.harness.servers import ROOT, STEPS, Server, start
 from lab.show import about
 
 
@@ -51,31 +53,28 @@ def fenced(text: str, command: str) -> str:
     return f"```\n{text.rstrip()}\n```\n\n{about.line(command)}"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a server logs, while people type into `nc`.
+def logged(server: Server, command: str) -> str:
+    """Return what a server has said from its start to its end, as a page shows it."""
+    lines = [f"Serving on {server.host}:{server.port}", *server.log().splitlines()]
+    return fenced("\n".join(line for line in lines if "limit raised" not in line), command)
+
+
+def told(step: str, typed: Sequence[tuple[int, bytes, float]], quick: bool) -> str:
+    """Return what a server logs, while people type into `nc`.
 
     Who of them types, what (nothing is the end), and the seconds until somebody types again.
     """
-
-    step: str
-    typed: tuple[tuple[int, bytes, float], ...]
-
-    def __call__(self, quick: bool) -> str:
-        """Run the server; return its log."""
-        count = 1 + max(who for who, *_ in self.typed)
-        with start(self.step) as server, clients(server, count) as socks:
-            time.sleep(1)
-            for who, line, pause in self.typed:
-                if line:
-                    socks[who].sendall(line)
-                else:
-                    socks[who].shutdown(socket.SHUT_WR)
-                time.sleep(pause)
-            server.stop()
-            lines = [f"Serving on {server.host}:{server.port}", *server.log().splitlines()]
-        log = "\n".join(line for line in lines if "limit raised" not in line)
-        return fenced(log, f"python {self.step}/server.py")
+    count = 1 + max(who for who, *_ in typed)
+    with start(step) as server, clients(server, count) as socks:
+        time.sleep(1)
+        for who, line, pause in typed:
+            if line:
+                socks[who].sendall(line)
+            else:
+                socks[who].shutdown(socket.SHUT_WR)
+            time.sleep(pause)
+        server.stop()
+        return logged(server, f"python {step}/server.py")
 
 
 TWO = (0, b"hello\n", 0), (1, b"^second$\n", 1), (0, b"^whatup$\n", 2), (0, b"", 0.3)
@@ -93,15 +92,12 @@ def replaced(quick: bool) -> str:
             time.sleep(0.01)
         with greeted_clients(server, 1):
             server.stop()
-        lines = [f"Serving on {server.host}:{server.port}", *server.log().splitlines()]
-    log = "\n".join(line for line in lines if "limit raised" not in line)
-    return fenced(log, f"python {STEPS[6]}/workers.py {' '.join(options)}")
+        return logged(server, f"python {STEPS[6]}/workers.py {' '.join(options)}")
 
 
 def the_end(text: str) -> str:
     """Return the table at the end of a race, without what comes before it."""
-    lines = text.splitlines()
-    return "\n".join(lines[next(at for at, line in enumerate(lines) if " ratio " in line) :])
+    return "\n".join(dropwhile(lambda line: " ratio " not in line, text.splitlines()))
 
 
 OUTPUTS: dict[str, Callable[[bool], str]] = {
@@ -110,8 +106,8 @@ OUTPUTS: dict[str, Callable[[bool], str]] = {
         f"observe{number}": Output(f"python -m lab observe {step} -n 3", ("--pace", "0.1"))
         for number, step in enumerate(STEPS, 1)
     },
-    "narrated3": Told(STEPS[2], TWO),
-    "narrated4": Told(STEPS[3], ONE),
+    "narrated3": partial(told, STEPS[2], TWO),
+    "narrated4": partial(told, STEPS[3], ONE),
     "timer": Output(f"python {STEPS[6]}/timer_demo.py", ("--period", "0.05")),
     "workers": replaced,
     "timer_offload": Output(f"python {STEPS[6]}/timer_demo.py --offload", ("--period", "0.05")),
@@ -132,8 +128,8 @@ def current(name: str, before: str, anew: bool) -> str:
     # What observe prints is in the order of times, which vary where they are small; and a worker
     # that sleeps for three periods races with the third tick; as workers do for clients.
     order = sorted if name.startswith(("observe", "timer_offload", "workers")) else list
-    if not anew and order(form(OUTPUTS[name](True)).splitlines()) == order(
-        form(before).splitlines()
-    ):
-        return before
+    if not anew:
+        now, kept = (order(form(text).splitlines()) for text in (OUTPUTS[name](True), before))
+        if now == kept:
+            return before
     return OUTPUTS[name](False)

@@ -20,13 +20,10 @@ from lab.live import page as live
 from lab.pages import command as pages
 from lab.pages import korean, outputs
 from lab.pages.blocks import BLOCK
+from lab.pages.korean import named
 from tests.test_lineage import LINEAGE
 
 PAGES = pages.PAGES
-
-
-def named(page: Path) -> str:
-    return str(page.relative_to(ROOT))
 
 
 def commands(page: Path) -> list[str]:
@@ -62,7 +59,6 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pages are written on
         "nobody",
         "code step5_select/server.py Nothing",
         "code step5_select/server.py Poller.nothing",
-        "code step5_select/server.py Poller.watch",
         pytest.param("output nothing", marks=LINUX),
         "claims A4",
         "edge step1_sequential",
@@ -70,12 +66,13 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="pages are written on
     ],
 )
 def test_what_does_not_exist_cannot_be_shown(block: str) -> None:
-    page = f"<!-- {block} -->\n<!-- end -->"
-    if block.endswith("Poller.watch"):  # but this can
-        assert "Have `wait` say when" in pages.made(page)
-        return
     with pytest.raises(KeyError):
-        pages.made(page)
+        pages.made(f"<!-- {block} -->\n<!-- end -->")
+
+
+def test_what_a_class_has_is_shown_by_its_name() -> None:
+    page = "<!-- code step5_select/server.py Poller.watch -->\n<!-- end -->"
+    assert "Have `wait` say when" in pages.made(page)
 
 
 def test_two_blocks_without_an_argument() -> None:
@@ -217,7 +214,9 @@ def test_the_loop_on_the_page_of_step7() -> None:
         timeout=30,
         check=True,
     )
-    assert re.fullmatch(r"<lambda> held everybody up for 0\.5\d+ s\n", done.stderr)
+    held = re.fullmatch(r"<lambda> held everybody up for (\d+\.\d+) s\n", done.stderr)
+    assert held, done.stderr
+    assert float(held[1]) >= 0.5  # what a busy machine adds is not the page's
     first, _, second = done.stdout.partition("then\n")
     assert "slept\n" in second
     assert second.count("tick") >= first.count("tick") + 2
@@ -232,11 +231,11 @@ def test_every_page_of_the_path_is_in_korean() -> None:
     assert {korean.english(page) for page in korean.PAGES} == path
 
 
-@pytest.mark.parametrize("page", korean.PAGES, ids=named)
+@pytest.mark.parametrize("page", [*korean.PAGES, *korean.PICTURES], ids=named)
 def test_the_korean_page_follows_its_twin(page: Path) -> None:
     assert list(korean.faults(page)) == []
     text = page.read_text()
-    assert korean.made(text, korean.english(page).read_text()) == text, "run `python -m lab pages`"
+    assert pages.current(page, text, anew=False) == text, "run `python -m lab pages`"
 
 
 @pytest.mark.parametrize("page", korean.PAGES, ids=named)
@@ -248,14 +247,21 @@ def test_what_is_made_has_the_same_figures_in_korean(page: Path) -> None:
 
 
 @pytest.fixture
-def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Return copies of the Korean and the English page of step 1."""
+def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the Korean page of step 1, which has its English twin beside it."""
     for step in STEPS[:2]:
         (tmp_path / step).mkdir()
         for name in ("README.ko.md", "README.md"):
             shutil.copy(ROOT / step / name, tmp_path / step / name)
     monkeypatch.setattr(korean, "ROOT", tmp_path)
-    return tmp_path / STEPS[0] / "README.ko.md", tmp_path / STEPS[0] / "README.md"
+    return tmp_path / STEPS[0] / "README.ko.md"
+
+
+def put(page: Path, old: str, new: str) -> None:
+    """Have a page say something else; where that is nothing, of several lines."""
+    text, count = re.subn(old, new, page.read_text(), count=1, flags=re.DOTALL if not new else 0)
+    assert count
+    page.write_text(text)
 
 
 PLANTED = {
@@ -263,36 +269,20 @@ PLANTED = {
     "another command in it": (r"simple_client.py localhost", "x", "differs in its code blocks"),
     "a lost heading": (r"\n## 비용\n", "", "differs in its headings"),
     "a lost link": (r"\[2단계\]\(.*?\)", "2단계", "differs in its links (6, in English 7)"),
-    "a link to the English": (
-        r"2_thread_per_client/README.ko",
-        r"2_thread_per_client/README",
-        "in Korean",
-    ),
+    "a link to the English": ("per_client/README.ko", "per_client/README", "is in Korean"),
     "a lost picture": (r"!\[세.*\)", "", "differs in its pictures"),
     "a lost command": (r"`python -m lab check 1/minimal`", "", "differs in its commands"),
     "a lost figure": (r"40 ms까지", "조금", "does not say 40 as often"),
     "a lost name": (r"`TCP_NODELAY`가 없으면, ", "", "does not say `TCP_NODELAY` as often"),
     "a lost table": (r"<!-- parts .*?<!-- end -->", "", "differs in its generated blocks"),
     "a wrong term": ("스레드", "쓰레드", "says 쓰레드, where the glossary has 스레드"),
-    "a title in English": (
-        "# 1단계: 순차 처리",
-        "# Step 1: sequential",
-        "a passage in English: # S",
-    ),
-    "a sentence in English": (
-        r"나머지는 코드의 잘못이 아닙니다\.",
-        "The others are no faults of the code.",
-        "a passage in English: The others",
-    ),
-    "a paragraph in English": (
-        r"모두가 가장 느린.*",
-        "Everybody waits for the slowest. It is shown by name.",
-        "a passage in English: Everybody waits",
-    ),
+    "a title in English": ("# 1단계: 순차 처리", "# Step 1: sequential", "in English: # Step 1"),
+    "a sentence in English": (r"나머지는 코드.*?\.", "Others do not count.", "in English: Others"),
+    "a paragraph in English": (r"모두가 가장 느린.*", "All wait. It is shown.", "in English: All"),
     "what is made, in English": (
         "한 번에 클라이언트 하나만 처리한다",
         "serves one",
-        "a passage in English",
+        "in English: ",
     ),
     "no way to its twin": (r"\[English\]", "English", "does not link to README.md"),
     "no hash": ("<!-- README.md: .*", "", "follows another README.md"),
@@ -300,42 +290,31 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_fault_of_a_korean_page_is_found(name: str, twins: tuple[Path, Path]) -> None:
-    page, _ = twins
-    find, put, said = PLANTED[name]
-    text, count = re.subn(find, put, page.read_text(), count=1, flags=re.DOTALL if put == "" else 0)
-    assert count
-    page.write_text(text)
-    assert said in "\n".join(korean.faults(page))
+def test_a_fault_of_a_korean_page_is_found(name: str, twin: Path) -> None:
+    old, new, said = PLANTED[name]
+    put(twin, old, new)
+    assert said in "\n".join(korean.faults(twin))
 
 
-def test_a_new_figure_does_not_make_a_page_stale(twins: tuple[Path, Path]) -> None:
-    page, twin = twins
-    twin.write_text(twin.read_text().replace("takes 0.9", "takes 0.8"))
-    assert list(korean.faults(page)) == []
+def test_a_new_figure_does_not_make_a_page_stale(twin: Path) -> None:
+    put(korean.english(twin), r"takes [\d.]+ times", "takes 77 times")
+    assert list(korean.faults(twin)) == []
 
 
 @pytest.mark.parametrize("git", [True, False])
 def test_what_has_changed_in_english_is_shown(
-    git: bool, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    git: bool, twin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, twin = twins
     if git:
         who = "-c", "user.name=x", "-c", "user.email=x@example.org"
         for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "x"]):
-            subprocess.run(["git", *words], cwd=page.parents[1], check=True)
+            subprocess.run(["git", *words], cwd=twin.parents[1], check=True)
     else:
         monkeypatch.setenv("PATH", "")
-    twin.write_text(twin.read_text().replace("Everybody waits", "All wait"))
-    (said,) = korean.faults(page)
+    put(korean.english(twin), "Everybody waits", "All wait")
+    (said,) = korean.faults(twin)
     assert "follows another README.md" in said
     assert ("-Everybody waits" in said and "+All wait" in said) is git
-
-
-@pytest.mark.parametrize("picture", korean.PICTURES, ids=named)
-def test_the_korean_picture_is_the_english_one(picture: Path) -> None:
-    assert list(korean.faults(picture)) == []
-    assert picture.read_text() == korean.picture(picture), "run `python -m lab pages`"
 
 
 def test_new_words_in_a_picture_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
