@@ -18,7 +18,7 @@ from lab.harness import clients, processes
 from lab.harness.clients import busy, expect, serves, settle, to_the_end
 from lab.harness.servers import END, ROOT, Server
 from tests import contract
-from tests.test_command_line import logged
+from tests.programs import logged
 from tests.test_step7 import alive, ended
 
 pytestmark = pytest.mark.aside
