@@ -1,10 +1,12 @@
 """How tests run programs of ours, also with something replaced in them, and wait for what comes."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from lab.harness.servers import ROOT, Server
 
@@ -32,6 +34,17 @@ def patched(patch: str, line: str, *more: str) -> list[str]:
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command that is expected to end by itself."""
     return subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+
+
+@contextlib.contextmanager
+def started(*words: str, **more: Any) -> "Iterator[subprocess.Popen[str]]":
+    """Run a command that ends in the block; kill it if it does not. `more` is for `Popen`."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, text=True, **(pipes | more)) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def complaint(status: int, *words: str) -> str:

@@ -17,7 +17,7 @@ import simple_client
 from lab.harness import clients, servers
 from lab.harness.clients import owed
 from lab.harness.servers import Server
-from tests.programs import ANYWHERE, command, run
+from tests.programs import ANYWHERE, command, run, started
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
 
@@ -107,13 +107,12 @@ def test_an_option_that_is_none(option: str) -> None:
 
 
 def test_ctrl_c_ends_it_without_a_traceback(port: str) -> None:
-    words = command("simple_client.py 127.0.0.1", port)
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr
-        assert "connected" in running.stderr.readline()
-        running.send_signal(signal.SIGINT)
-        assert running.wait(10) == 130
-        assert "Traceback" not in running.stderr.read()
+    with started(*command("simple_client.py 127.0.0.1", port)) as process:
+        assert process.stderr
+        assert "connected" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert "Traceback" not in process.stderr.read()
 
 
 Then: TypeAlias = Callable[[socket.socket], object]

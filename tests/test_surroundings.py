@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from lab.harness import clients, processes, servers
 from lab.harness.servers import END, STEPS, Server
-from tests.programs import command, complaint, patched, program, run, wait_until
+from tests.programs import command, complaint, patched, program, run, started, wait_until
 from tests.test_failures import FOLDER, TALKS, answer
 
 pytestmark = [
@@ -60,18 +59,17 @@ def test_standard_output_does_not_matter(server: str, output: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shell = ["bash", "-c", f'exec "$@" {output}', "bash"]
-    words = [*shell, *command(server, str(port))]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
+    with started(*shell, *command(server, str(port))) as process:
         wait_until(lambda: processes.listening(port) != "", "somebody listens")
         said, owed = TALK[server]
         with socket.create_connection(("127.0.0.1", port), 10) as sock:
             sock.sendall(said)
             sock.shutdown(socket.SHUT_WR)
             assert clients.to_the_end(sock) == owed
-        running.terminate()
-        assert running.wait(END) == 0
-        assert running.stderr
-        assert "Traceback" not in running.stderr.read()
+        process.terminate()
+        assert process.wait(END) == 0
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
 
 
 @each_of_some
@@ -82,12 +80,11 @@ def test_a_log_that_nobody_reads_may_hold_it_up_but_sigterm_ends_it(server: str)
         while True:
             os.write(log, b"x")
     os.set_blocking(log, True)
-    words = command(server, "0")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log) as running:
+    with started(*command(server, "0"), stderr=log) as process:
         os.close(log)
         time.sleep(0.5)  # it sleeps in the first line that it logs
-        running.terminate()
-        status = running.wait(END)
+        process.terminate()
+        status = process.wait(END)
         os.close(unread)
     assert status in (0, -signal.SIGTERM)
 
@@ -113,9 +110,8 @@ threading.Thread(target=unheard, daemon=True).start()
 
 @pytest.mark.parametrize("server", [*(f"{step}/server.py" for step in STEPS), *ASYNCIO])
 def test_a_signal_just_before_the_server_falls_asleep_is_seen(server: str) -> None:
-    words, nowhere = patched(UNHEARD, server, "0"), subprocess.DEVNULL
-    with subprocess.Popen(words, stdout=nowhere, stderr=nowhere) as running:
-        assert running.wait(END + 10) == 0
+    with started(*patched(UNHEARD, server, "0")) as process:
+        assert process.wait(END + 10) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -123,7 +119,7 @@ def test_a_signal_just_before_the_server_falls_asleep_is_seen(server: str) -> No
 def test_as_the_first_process_of_a_namespace(server: str) -> None:
     """As PID 1, for which the kernel drops signals that have no handler."""
     inside = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+    if run(*inside, "true").returncode:
         pytest.skip("no namespaces here")
     with Server([*inside, *command(server, "0")]) as running:
         (pid,) = processes.children(running.pid)
@@ -191,15 +187,14 @@ def test_asyncio_out_of_descriptors_neither_spins_nor_floods(style: str) -> None
 @pytest.mark.parametrize("when", [0.0, 0.05, 0.2])
 def test_processes_end_without_a_word(when: float) -> None:
     """Ctrl-C at a terminal goes to the whole group, while the workers start, too."""
-    words, pipe = command(PROCESSES, "0"), subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, start_new_session=True) as running:
-        assert running.stdout
-        assert running.stderr
-        running.stdout.readline()
+    with started(*command(PROCESSES, "0"), start_new_session=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
         time.sleep(when)
-        os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(END) == 0
-        said = running.stderr.read().decode()  # to the end of the last worker
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(END) == 0
+        said = process.stderr.read()  # to the end of the last worker
     assert [line for line in said.splitlines() if not line.startswith("descriptor limit")] == []
 
 
@@ -256,12 +251,11 @@ def test_the_client_gives_up_on_a_silent_name_server() -> None:
 
 
 def test_ctrl_c_ends_a_client_that_waits_for_a_name() -> None:
-    words = [*CLIENT, "silent", "8080", "-n", "100", "--pace", "100"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE) as running:
-        assert running.stderr
-        assert running.stderr.readline() == b"asked\n"
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 130
+    with started(*CLIENT, "silent", "8080", "-n", "100", "--pace", "100") as process:
+        assert process.stderr
+        assert process.stderr.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
 
 
 def test_a_refusal_at_two_addresses_is_in_the_words_of_the_system() -> None:
@@ -278,7 +272,8 @@ def test_output_that_cannot_be_written_is_a_line() -> None:
     with servers.start(STEPS[4]) as server, Path("/dev/full").open("w") as full:
         port = str(server.port)
         words = command("simple_client.py --pace 0", server.host, port, python=["-OO"])
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("took: No space left on device")
-    assert "Traceback" not in done.stderr
+        with started(*words, stdout=full) as client:
+            _, said = client.communicate(timeout=30)
+    assert client.returncode == 1
+    assert said.splitlines()[-1].endswith("took: No space left on device")
+    assert "Traceback" not in said
