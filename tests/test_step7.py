@@ -5,10 +5,10 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,17 +20,19 @@ from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
+from tests.programs import alive, command, complaint, patched, program, run, started, wait_until
 from tests.summary import Broken
 
-FOLDER = ROOT / "step7_event_loop_threadpool"
+STEP = "step7_event_loop_threadpool"
+FOLDER = ROOT / STEP
 LONG = 100_000_000_000_031  # a prime that takes about a second
 PERIOD = 0.06
 PLACES = ("inline", "threads", "processes")
+OWED = b"ok\n" + (FOLDER / "lines.py").read_bytes()
+"""What the server of files owes to who asks for `lines.py`."""
 
-
-def start(script: str, *arguments: str) -> Server:
-    """Start one of the programs that serve."""
-    return Server([sys.executable, str(FOLDER / script), "{port}", *arguments], patience=30)
+start_primes = partial(servers.start, STEP, script="prime_server.py", patience=30)
+start_files = partial(servers.start, STEP, script="file_server.py", patience=30)
 
 
 def said(server: Server, *pieces: bytes) -> bytes:
@@ -48,8 +50,8 @@ def said(server: Server, *pieces: bytes) -> bytes:
 
 def ticks(*options: str) -> tuple[list[float], list[int]]:
     """Run the demo; return how late each tick was, and after which there was a sleep."""
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", str(PERIOD), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = run(*command(f"{STEP}/timer_demo.py --period {PERIOD}", *options))
+    assert done.returncode == 0
     late, sleeps = [], []
     for line in done.stdout.splitlines():
         if match := re.fullmatch(r"tick +\d+ at +\d+\.\d\d s, +(\d+\.\d\d) s late", line):
@@ -76,7 +78,7 @@ def test_ticks_stall_when_the_callback_blocks_and_not_when_the_pool_does() -> No
 
 @pytest.fixture(scope="module", params=PLACES)
 def primes(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with start("prime_server.py", "--work", request.param) as server:
+    with start_primes("--work", request.param) as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.log()
@@ -136,7 +138,7 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
     meanwhile = {}
     for place in PLACES:
         with (
-            start("prime_server.py", "--work", place) as server,
+            start_primes("--work", place) as server,
             server.connect() as worker,
             server.connect() as other,
         ):
@@ -157,46 +159,27 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
     assert meanwhile == {"inline": False, "threads": True, "processes": True}
 
 
-def ended(pids: list[int]) -> bool:
-    """Wait until none of the processes is there any more."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not any(map(alive, pids)):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def alive(pid: int) -> bool:
-    """Return whether the process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.aside
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals) -> None:
-    with start("prime_server.py", "--work", "processes") as server:
+    with start_primes("--work", "processes") as server:
         with server.connect() as sock:
             sock.sendall(b"%d\n" % LONG)
-            while len(started := processes.children(server.pid)) < 2:
-                time.sleep(0.01)
+            wait_until(lambda: len(processes.children(server.pid)) >= 2, "workers")
+            started = processes.children(server.pid)
             server.process.send_signal(number)
             status = server.wait(servers.END)
         assert status == (0 if number == signal.SIGINT else -signal.SIGKILL)
         with socket.create_server((server.host, server.port)):
             pass  # the port is free, at once
-        assert ended(started)
+        wait_until(lambda: not any(map(alive, started)), "no worker is there")
         assert "Traceback" not in server.log()
 
 
 @pytest.mark.aside
 def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
-    arguments = ("--work", "processes", "--pool-size", "1")
-    with start("prime_server.py", *arguments) as server, server.connect() as sock:
+    one = ("--work", "processes", "--pool-size", "1")
+    with start_primes(*one) as server, server.connect() as sock:
         sock.sendall(b"7\n")
         assert clients.exactly(sock, 6) == b"prime\n"
         sock.sendall(b"%d\n" % LONG)
@@ -210,10 +193,7 @@ def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
 
 @pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
 def test_an_option_that_is_none(option: str) -> None:
-    command = [sys.executable, str(FOLDER / "prime_server.py"), "0", option]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    complaint(2, *command(f"{STEP}/prime_server.py", "0", option))
 
 
 # Files
@@ -240,7 +220,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def file_server(folder: Path) -> Iterator[Server]:
-    with start("file_server.py", "--folder", str(folder)) as server:
+    with start_files("--folder", str(folder)) as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.log()
@@ -285,10 +265,10 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
 
 @pytest.mark.aside
 def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
-    with start("file_server.py", "--slow", "pools.py") as server, server.connect() as waiting:
+    with start_files("--slow", "pools.py") as server, server.connect() as waiting:
         waiting.sendall(b"pools.py\n")
         for _ in range(20):
-            assert said(server, b"lines.py\n") == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+            assert said(server, b"lines.py\n") == OWED
         waiting.setblocking(False)
         with pytest.raises(BlockingIOError):
             waiting.recv(1)
@@ -321,9 +301,9 @@ def test_the_tail_of_a_file_is_not_lost(file_server: Server, folder: Path) -> No
 
 @pytest.mark.aside
 def test_a_client_that_never_ends_is_given_up_on() -> None:
-    with start("file_server.py") as server, server.connect() as sock:
+    with start_files() as server, server.connect() as sock:
         sock.sendall(b"lines.py\n")
-        assert clients.to_the_end(sock) == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+        assert clients.to_the_end(sock) == OWED
         late = time.monotonic() + 20
         with pytest.raises(ConnectionError):
             while time.monotonic() < late:
@@ -332,7 +312,7 @@ def test_a_client_that_never_ends_is_given_up_on() -> None:
 
 
 CUT = """
-import io, os, runpy, sys
+import io, os
 
 class FileIO(io.FileIO):
     def read(self, size=-1, count=[0]):
@@ -345,34 +325,28 @@ class FileIO(io.FileIO):
         return super().read(size)
 
 io.FileIO = FileIO
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 @pytest.mark.aside
-def test_a_file_that_is_cut_short_ends_in_a_reset(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("cut")
-    for how in ("fails", "shrinks"):
-        (folder / "file").write_bytes(b"x" * 300_000)
-        script = [str(FOLDER / "file_server.py"), "0", "--folder", str(folder)]
-        with (
-            Server([sys.executable, "-c", CUT.format(how=how), *script]) as server,
-            server.connect() as sock,
-        ):
-            sock.sendall(b"file\n")
-            with pytest.raises(ConnectionResetError):
-                while sock.recv(65536):
-                    pass
-            assert "Traceback" not in server.log()
+@pytest.mark.parametrize("how", ["fails", "shrinks"])
+def test_a_file_that_is_cut_short_ends_in_a_reset(how: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 300_000)
+    words = patched(CUT.format(how=how), f"{STEP}/file_server.py", "0", "--folder", str(tmp_path))
+    with Server(words) as server, server.connect() as sock:
+        sock.sendall(b"file\n")
+        with pytest.raises(ConnectionResetError):
+            while sock.recv(65536):
+                pass
+        assert "Traceback" not in server.log()
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("place", ["threads", "processes"])
 def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     """What waits, not what has begun: who comes then does not wait for all that."""
-    arguments = ("--work", place, "--pool-size", "1")
-    with start("prime_server.py", *arguments) as server, server.connect() as other:
+    one = ("--work", place, "--pool-size", "1")
+    with start_primes(*one) as server, server.connect() as other:
         began = time.monotonic()
         other.sendall(b"%d\n" % LONG)
         assert clients.exactly(other, 6) == b"prime\n"
@@ -390,29 +364,26 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
 
 @pytest.mark.aside
 def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", "0.05"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as read_once:
+    with started(*command(f"{STEP}/timer_demo.py --period 0.05")) as read_once:
         assert read_once.stdout
         read_once.stdout.readline()
         read_once.stdout.close()
         assert read_once.wait(10) == 1
-    command = [*command[:2], "--offload", "--period", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sleeps:
+    with started(*command(f"{STEP}/timer_demo.py --offload --period 1")) as sleeps:
         assert sleeps.stdout
-        while b"sleeping" not in sleeps.stdout.readline():
+        assert sleeps.stderr
+        while "sleeping" not in sleeps.stdout.readline():
             pass
         start = time.monotonic()
         sleeps.send_signal(signal.SIGINT)
         assert sleeps.wait(10) == 130
         assert time.monotonic() - start < 2  # its worker sleeps for three
-        assert sleeps.stderr
-        assert sleeps.stderr.read() == b""
+        assert sleeps.stderr.read() == ""
 
 
 @pytest.mark.parametrize("words", ["--period=0", "--period=-1", "--ticks=0", "--ticks=-3"])
 def test_a_timer_that_makes_no_sense(words: str) -> None:
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = run(*command(f"{STEP}/timer_demo.py", words))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -440,33 +411,31 @@ loop.close()
 
 @pytest.mark.aside
 def test_processes_give_results_and_exceptions() -> None:
-    command = [sys.executable, "-c", IN_PROCESSES]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.splitlines() == [
-        "int ",
-        "ValueError invalid literal for int() with base 10: 'x'",
-    ]
-    assert done.stderr == ""
+    done = run(*program(IN_PROCESSES))
+    said = "int \nValueError invalid literal for int() with base 10: 'x'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+DIES = """
+import multiprocessing.connection as connection, os, threading
+
+def wait(*args, really=connection.wait):
+    ready = really(*args)
+    if threading.current_thread() != threading.main_thread() and os.path.exists({now!r}):
+        os.unlink({now!r})
+        raise OSError(12, "planted")
+    return ready
+
+connection.wait = wait
+"""
 
 
 @pytest.mark.aside
 def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -> None:
     """It hands out the work, and says what came of it: without it nobody would be answered."""
     now = tmp_path / "now"
-    program = (
-        "import multiprocessing.connection as connection, os, runpy, sys, threading\n"
-        f"def wait(*args, really=connection.wait, now={str(now)!r}):\n"
-        "    ready = really(*args)\n"
-        "    if threading.current_thread() != threading.main_thread() and os.path.exists(now):\n"
-        "        os.unlink(now)\n"
-        "        raise OSError(12, 'planted')\n"
-        "    return ready\n"
-        "connection.wait = wait\n"
-        "del sys.argv[0]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    script = str(FOLDER / "prime_server.py")
-    with Server([sys.executable, "-c", program, script, "{port}", "--work", "processes"]) as server:
+    patch = DIES.format(now=str(now))
+    with Server(patched(patch, f"{STEP}/prime_server.py --work processes", "0")) as server:
         now.touch()
         assert said(server, b"7\n") == b"error: BrokenProcessPool\n"
         assert said(server, b"7\n") == b"prime\n"
@@ -479,8 +448,7 @@ def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -
 @pytest.mark.aside
 @contract.each(MATRIX, full=("costs", "many", "ending"))
 def test_coroutines_hold_what_callbacks_hold(check: Check) -> None:
-    command = [sys.executable, str(FOLDER / "coroutine_server.py"), "0"]
-    contract.as_declared(check, "step7_event_loop_threadpool", command, "coroutines")
+    contract.as_declared(check, STEP, command(f"{STEP}/coroutine_server.py", "0"), "coroutines")
 
 
 # On asyncio
@@ -495,28 +463,26 @@ STYLES = [[style, *extra] for style in ("streams", "protocol") for extra in ([],
 def test_contract(style: list[str], check: Check) -> None:
     if "--uvloop" in style and not find_spec("uvloop"):
         pytest.skip("uvloop is not installed: it is an extra")
-    command = [sys.executable, str(FOLDER / "asyncio_server.py"), "0", "--style", *style]
+    words = command(f"{STEP}/asyncio_server.py", "0", "--style", *style)
     breaks: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if (style, check.name) == (["protocol", "--uvloop"], "fair"):
         # libuv reads up to 32 times from one before it looks at the next.
         breaks = pytest.raises(Broken, match=r"\(fair\)(.|\n)* ms beside a flood")
     with breaks:
-        contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
+        contract.as_declared(check, STEP, words, " ".join(style))
 
 
 @pytest.mark.aside
 @pytest.mark.parametrize("call", ["pause_reading", "resume_reading"])
 def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
     """What `pause_writing` or `resume_writing` raises asyncio only logs."""
-    program = (
-        "import asyncio.selector_events as events, runpy, sys; del sys.argv[0]\n"
+    patch = (
+        "import asyncio.selector_events as events\n"
         "def fails(self): raise OSError(12, 'planted')\n"
-        f"events._SelectorTransport.{call} = events._SelectorSocketTransport.{call} = fails\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
+        f"events._SelectorTransport.{call} = events._SelectorSocketTransport.{call} = fails"
     )
-    script = str(FOLDER / "asyncio_server.py")
-    command = [sys.executable, "-c", program, script, "{port}", "--style", "protocol"]
-    with Server(command, 5) as server, server.connect() as sock:
+    words = patched(patch, f"{STEP}/asyncio_server.py --style protocol", "0")
+    with Server(words, 5) as server, server.connect() as sock:
         with contextlib.suppress(ConnectionResetError):
             clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB), 0.5)
             clients.until_read(sock, 0.5)  # it is slow, on a busy machine
@@ -527,13 +493,6 @@ def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
 
 @pytest.mark.aside
 def test_without_uvloop_it_says_what_to_install() -> None:
-    script = str(FOLDER / "asyncio_server.py")
-    program = (
-        "import runpy, sys; sys.modules['uvloop'] = None; del sys.argv[0];"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", program, script, "0", "--uvloop"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "pip install '.[uvloop]'" in done.stderr
+    without = "sys.modules['uvloop'] = None"
+    line = complaint(1, *patched(without, f"{STEP}/asyncio_server.py --uvloop", "0"))
+    assert "pip install '.[uvloop]'" in line

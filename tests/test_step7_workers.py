@@ -18,8 +18,7 @@ from lab.harness import clients, processes
 from lab.harness.clients import busy, expect, serves, settle, to_the_end
 from lab.harness.servers import END, ROOT, Server
 from tests import contract
-from tests.programs import logged
-from tests.test_step7 import alive, ended
+from tests.programs import alive, logged
 
 pytestmark = pytest.mark.aside
 
@@ -312,7 +311,7 @@ def test_no_worker_outlives_its_parent_or_keeps_its_port(share: str) -> None:
         assert port_is_free(server)
         sock.sendall(b"^a$")
         expect(sock, b"b")
-        assert ended(started)
+        wait_until(lambda: not any(map(alive, started)), "no worker is there")
 
 
 @each_share
