@@ -45,6 +45,12 @@ def said(server: Server, *pieces: bytes) -> bytes:
         return clients.to_the_end(sock)
 
 
+def ask(sock: socket.socket, line: bytes, answer: bytes = b"prime\n") -> None:
+    """Send a line, and wait for what is to come back."""
+    sock.sendall(line)
+    clients.expect(sock, answer)
+
+
 # The timer
 
 
@@ -142,13 +148,11 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
             server.connect() as worker,
             server.connect() as other,
         ):
-            other.sendall(b"7\n")
-            assert clients.exactly(other, 6) == b"prime\n"
+            ask(other, b"7\n")
             worker.sendall(b"%d\n" % LONG)
             time.sleep(0.2)  # it is at work
             worker.setblocking(False)
-            other.sendall(b"7\n")
-            assert clients.exactly(other, 6) == b"prime\n"
+            ask(other, b"7\n")
             try:
                 meanwhile[place] = not worker.recv(10)
             except BlockingIOError:
@@ -180,15 +184,13 @@ def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals)
 def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
     one = ("--work", "processes", "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as sock:
-        sock.sendall(b"7\n")
-        assert clients.exactly(sock, 6) == b"prime\n"
+        ask(sock, b"7\n")
         sock.sendall(b"%d\n" % LONG)
         time.sleep(0.1)  # it is at work
         for pid in processes.children(server.pid):
             os.kill(pid, signal.SIGKILL)
         assert clients.exactly(sock, 25) == b"error: BrokenProcessPool\n"
-        sock.sendall(b"7\n")
-        assert clients.exactly(sock, 6) == b"prime\n"
+        ask(sock, b"7\n")
 
 
 @pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
@@ -254,8 +256,7 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
     whole = (folder / "big").read_bytes()
     before = processes.resident_bytes(file_server.pid)
     with file_server.connect() as sock:
-        sock.sendall(b"big\n")
-        assert clients.exactly(sock, 3) == b"ok\n"
+        ask(sock, b"big\n", b"ok\n")
         clients.settle(file_server)
         middle = processes.resident_bytes(file_server.pid)
         assert clients.to_the_end(sock) == whole
@@ -279,8 +280,7 @@ def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
 def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
     for _ in range(5):
         with file_server.connect() as sock:
-            sock.sendall(b"big\n")
-            assert clients.exactly(sock, 3) == b"ok\n"
+            ask(sock, b"big\n", b"ok\n")
             clients.reset(sock)
     assert said(file_server, b"short\n") == b"ok\nshort\n"
     if sys.platform == "linux":
@@ -348,8 +348,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     one = ("--work", place, "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as other:
         began = time.monotonic()
-        other.sendall(b"%d\n" % LONG)
-        assert clients.exactly(other, 6) == b"prime\n"
+        ask(other, b"%d\n" % LONG)
         once = time.monotonic() - began
         for _ in range(12):
             with server.connect() as sock:
@@ -357,8 +356,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
                 time.sleep(0.02)
                 clients.reset(sock)
         began = time.monotonic()
-        other.sendall(b"7\n")
-        assert clients.exactly(other, 6) == b"prime\n"
+        ask(other, b"7\n")
         assert time.monotonic() - began < 6 * once
 
 
