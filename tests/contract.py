@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import sys
 import threading
 from collections import Counter
@@ -12,7 +13,9 @@ import pytest
 from lab.check import costs, limits, many, talk
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
-from lab.harness.servers import ROOT, STEPS, Server, ServerError
+from lab.harness.clients import clients, expect, settle
+from lab.harness.servers import END, STEPS, Server, ServerError
+from tests import programs
 from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
 __tracebackhide__ = True
@@ -155,8 +158,7 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     Another form of its server has a name and a command of its own.
     """
     script, who = f"{step}/server.py", f"{step} ({form})" if form else step
-    arguments = limits.ARGUMENTS.get(step, ())
-    command = command or [sys.executable, str(ROOT / script), "0", *arguments]
+    command = command or programs.command(script, "0", *limits.ARGUMENTS.get(step, ()))
     try:
         verdict, log = tried(check, step, command)
     except ServerError as error:
@@ -188,3 +190,16 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
             rank=list(CHECKS).index(check.name),
         )
     )
+
+
+def ends_on(server: Server, number: signal.Signals) -> None:
+    """A signal ends it at once, whatever its clients are doing; the status is 0."""
+    with clients(server, 3) as socks:
+        expect(socks[0], b"*")
+        socks[0].sendall(b"^in the middle of")
+        settle(server)
+        server.process.send_signal(number)
+        status = server.wait(END)
+        assert status is not None, f"{number.name} does not end it"
+        assert status == 0, f"ended with status {status}"
+    assert "Traceback" not in server.log()

@@ -1,8 +1,8 @@
 """The matrix, for all seven servers: what each can do, and what it cannot."""
 
 import re
+import signal
 import socket
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,10 @@ from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import Check
 from lab.harness import servers
 from lab.harness.clients import busy, clients, expect, reset, serves, settle
-from lab.harness.servers import ROOT, Server
-from tests import checks, contract
+from lab.harness.servers import Server
+from tests import contract
 from tests.contract import each_step
+from tests.programs import command
 
 pytestmark = pytest.mark.aside
 
@@ -43,19 +44,19 @@ def test_ten_thousand(step: str) -> None:
     contract.as_declared(CHECKS["ten_thousand_idle"], step)
 
 
-@pytest.mark.parametrize("end", [checks.ends_on_sigterm, checks.ends_on_ctrl_c])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
 @each_step
-def test_end(step: str, end: checks.Check) -> None:
+def test_end(step: str, number: signal.Signals) -> None:
     """A signal ends it at once, whatever its clients are doing, with status 0."""
     with servers.start(step) as server:
-        end(server)
+        contract.ends_on(server, number)
 
 
 @each_step
 def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None:
     """The server itself closes a client's socket, however the client leaves."""
-    command = [sys.executable, "-W", "always::ResourceWarning", str(ROOT / step / "server.py")]
-    with Server([*command, "{port}"]) as server:
+    words = command(f"{step}/server.py", "0", python=["-W", "always::ResourceWarning"])
+    with Server(words) as server:
         for said in (b"", b"^abc$"):
             for leave in (socket.socket.close, reset):
                 with server.connect() as sock:
@@ -70,8 +71,7 @@ def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None
 
 @each_step
 def test_no_descriptors_is_logged_now_and_then(step: str) -> None:
-    command = [sys.executable, str(ROOT / step / "server.py"), "{port}"]
-    with Server(command, limit=24) as server, clients(server, 30):
+    with Server(command(f"{step}/server.py", "0"), limit=24) as server, clients(server, 30):
         busy(server, 0.5)
         log = server.log()
     if step not in ("step1_sequential", "step3_blocking"):  # these need but one at a time
