@@ -243,47 +243,27 @@ def test_a_timer_cancelled_by_another_of_the_same_time_does_not_run(
     assert called == []
 
 
-def test_a_timer_may_cancel_itself(timed: Timed, called: Notes) -> None:
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_timer_that_cancels_itself_or_raises_is_ended(
+    raises: bool, timed: Timed, caplog: pytest.LogCaptureFixture, called: Notes
+) -> None:
     def tick() -> None:
         called.append(timed.now)
+        if raises:
+            raise RuntimeError("a bug")
         timer.cancel()
 
     timer = timed.call_later(1, tick, repeat=1)
     for _ in range(3):
         timed.later(1)
     assert called == [101]
+    assert ("a bug" in caplog.text) is raises
 
 
-def test_a_timer_set_by_a_timer_waits_for_the_next_turn(timed: Timed, called: Notes) -> None:
-    def again() -> None:
-        called.append(len(called))
-        timed.call_later(0, again)
-
-    timed.call_later(0, again)
-    turn(timed)
-    assert called == [0]
-    turn(timed)
-    assert called == [0, 1]
-
-
-def test_a_timer_that_raises_is_ended(
-    timed: Timed, caplog: pytest.LogCaptureFixture, called: Notes
-) -> None:
-    def fail() -> None:
-        called.append(timed.now)
-        raise RuntimeError("a bug")
-
-    timed.call_later(1, fail, repeat=1)
-    for _ in range(3):
-        timed.later(1)
-    assert called == [101]
-    assert "a bug" in caplog.text
-
-
-@pytest.mark.parametrize("repeat", [0, -1])
-def test_a_timer_cannot_repeat_without_a_pause(loop: Loop, repeat: float) -> None:
-    with pytest.raises(ValueError, match="repeat every"):
-        loop.call_later(1, lambda: None, repeat)
+@pytest.mark.parametrize(("delay", "repeat"), [(1, 0), (1, -1), (float("nan"), None)])
+def test_a_timer_has_a_time_and_pauses(loop: Loop, delay: float, repeat: float | None) -> None:
+    with pytest.raises(ValueError, match=f"cannot wait {delay} s and repeat every {repeat} s"):
+        loop.call_later(delay, lambda: None, repeat)
 
 
 def test_the_loop_sleeps_until_the_next_timer(loop: Loop) -> None:
@@ -314,19 +294,19 @@ def test_an_exception_reaches_after_work(loop: Loop) -> None:
     assert isinstance(finished(loop, lambda: 1 / 0).exception(), ZeroDivisionError)
 
 
-def test_timers_tick_while_work_blocks(loop: Loop, called: Notes) -> None:
-    loop.call_later(0.01, lambda: called.append(time.monotonic()), repeat=0.01)
-    loop.queue_work(partial(time.sleep, 0.3), lambda _: loop.stop())
+@pytest.mark.parametrize("pool", [True, False])
+def test_timers_tick_while_work_blocks_and_not_while_a_callback_does(
+    pool: bool, loop: Loop, called: Notes
+) -> None:
+    loop.call_later(0.01, partial(called.append, "tick"), repeat=0.01)
+    block = partial(time.sleep, 0.3)
+    if pool:
+        loop.queue_work(block, lambda _: loop.stop())
+    else:
+        loop.call_later(0, block)
+        loop.call_later(0.1, loop.stop)
     run(loop)
-    assert len(called) > 5
-
-
-def test_timers_do_not_tick_while_a_callback_blocks(loop: Loop, called: Notes) -> None:
-    loop.call_later(0.01, lambda: called.append(time.monotonic()), repeat=0.01)
-    loop.call_later(0, partial(time.sleep, 0.3))
-    loop.call_later(0.1, loop.stop)
-    run(loop)
-    assert len(called) <= 2
+    assert len(called) > 5 if pool else len(called) <= 2
 
 
 def test_hundreds_of_jobs_against_four_workers(loop: Loop, called: Notes) -> None:
@@ -423,16 +403,6 @@ def test_posted_callbacks_keep_their_order(loop: Loop, called: Notes) -> None:
     assert called == list(range(100_000))
 
 
-def test_what_a_posted_callback_posts_waits_for_the_next_turn(loop: Loop, called: Notes) -> None:
-    def again() -> None:
-        called.append(len(called))
-        loop.call_threadsafe(again)
-
-    loop.call_threadsafe(again)
-    turn(loop)
-    assert called == [0]
-
-
 def test_a_posted_callback_that_raises_does_not_end_the_loop(
     loop: Loop, caplog: pytest.LogCaptureFixture, called: Notes
 ) -> None:
@@ -442,6 +412,21 @@ def test_a_posted_callback_that_raises_does_not_end_the_loop(
     assert called == [1]
     failed = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(failed) == 1  # a busy machine may hold the loop up, which is a warning
+
+
+@pytest.mark.parametrize("how", ["call_soon", "call_threadsafe", "call_later"])
+def test_what_a_callback_sets_waits_for_the_next_turn(how: str, loop: Loop, called: Notes) -> None:
+    set_one = partial(loop.call_later, 0) if how == "call_later" else getattr(loop, how)
+
+    def again() -> None:
+        called.append(len(called))
+        set_one(again)
+
+    set_one(again)
+    turn(loop)
+    assert called == [0]
+    turn(loop)
+    assert called == [0, 1]
 
 
 def test_stop_from_another_thread_and_run_again(loop: Loop) -> None:
@@ -513,11 +498,6 @@ def test_a_timer_may_be_far_away(loop: Loop, delay: float) -> None:
     loop.call_later(delay, lambda: None)
     loop.call_later(0.01, loop.stop)
     run(loop)
-
-
-def test_a_timer_must_have_a_time(loop: Loop) -> None:
-    with pytest.raises(ValueError, match="nan"):
-        loop.call_later(float("nan"), lambda: None)
 
 
 def test_a_slow_callback_is_named(timed: Timed, caplog: pytest.LogCaptureFixture) -> None:
