@@ -65,11 +65,6 @@ def test_a_port_that_is_taken(step: str) -> None:
     assert line == f"Cannot serve on 127.0.0.1:{port}: Address already in use\n"
 
 
-@pytest.mark.parametrize("port", ["65536", "-1", "http", "1.5"])
-def test_a_port_that_is_none(port: str) -> None:
-    assert port in complaint(2, *server_of(STEPS[0], "--", port))
-
-
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "1.2.3.4.5"])
 def test_an_unknown_host(host: str) -> None:
     line = complaint(1, *server_of(STEPS[0], "0", "--host", host))
@@ -91,14 +86,24 @@ def test_no_permission() -> None:
     assert line == "Cannot serve on 127.0.0.1:1: Permission denied\n"
 
 
-@each_step
-def test_an_unknown_option(step: str) -> None:
-    assert "--nonsense" in complaint(2, *server_of(step, "--nonsense"))
+SENSELESS = {
+    **{f"{step}/server.py": ["--nonsense"] for step in STEPS},
+    f"{STEPS[0]}/server.py --": ["65536", "-1", "http", "1.5"],
+    f"{STEPS[3]}/server.py --interval": ["-1", "nan", "soon", "1e9"],
+    f"{STEPS[6]}/prime_server.py --pool-size": ["0", "x"],
+    f"{STEPS[6]}/prime_server.py --work": ["elsewhere"],
+    f"{STEPS[6]}/workers.py --workers": ["0", "x"],
+    f"{STEPS[6]}/workers.py --share": ["it"],
+    f"{STEPS[6]}/workers.py --drain": ["-1"],
+}
+"""Arguments that the programs do not take."""
 
 
-@pytest.mark.parametrize("interval", ["-1", "nan", "soon", "1e9"])
-def test_step4_an_interval_that_is_none(interval: str) -> None:
-    assert interval in complaint(2, *server_of(STEPS[3], "0", f"--interval={interval}"))
+@pytest.mark.parametrize(
+    ("program", "word"), [(program, word) for program, words in SENSELESS.items() for word in words]
+)
+def test_an_argument_that_makes_no_sense(program: str, word: str) -> None:
+    assert word in complaint(2, *command(program, word))
 
 
 @each_step

@@ -193,11 +193,6 @@ def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
         ask(sock, b"7\n")
 
 
-@pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
-def test_an_option_that_is_none(option: str) -> None:
-    complaint(2, *command(f"{STEP}/prime_server.py", "0", option))
-
-
 # Files
 
 

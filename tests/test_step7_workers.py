@@ -300,8 +300,3 @@ def test_a_worker_that_does_not_end_is_killed(share: str, how: str) -> None:
             assert server.process.wait(END) == 0
         assert not any(map(alive, started))
         assert port_is_free(server)
-
-
-@pytest.mark.parametrize("option", ["--workers=0", "--workers=x", "--share=it", "--drain=-1"])
-def test_an_option_that_is_none(option: str) -> None:
-    complaint(2, *command(SCRIPT, "0", option))
