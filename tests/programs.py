@@ -1,14 +1,12 @@
-"""How tests run programs of ours, also with something replaced in them, and wait for what comes."""
+"""How tests run programs of ours, also with something replaced in them."""
 
 import contextlib
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lab.harness.servers import ROOT, Server
+from lab.harness.servers import ROOT
 
 ANYWHERE = ["sh", "-c", 'cd /; exec "$@"', "sh"]
 """Before a command, which is run in another folder then."""
@@ -53,26 +51,3 @@ def complaint(status: int, *words: str) -> str:
     assert (done.returncode, done.stdout) == (status, ""), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
-
-
-def logged(server: Server, text: str) -> str:
-    """Wait until the server has logged `text`; return its log."""
-    wait_until(lambda: text in server.log(), f"{text!r} in its log")
-    return server.log()
-
-
-def alive(pid: int) -> bool:
-    """Return whether the process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -15,7 +15,8 @@ from lab.harness import clients, servers
 from lab.harness.servers import STEPS, Server, has_ipv6
 from step4_nonblocking_polling import server as step4
 from tests.contract import each_step
-from tests.programs import ANYWHERE, command, complaint, logged, patched, program, run
+from tests.programs import ANYWHERE, command, complaint, patched, program, run
+from tests.waiting import ask, logged
 
 pytestmark = pytest.mark.aside
 
@@ -108,8 +109,7 @@ def test_an_argument_that_makes_no_sense(program: str, word: str) -> None:
 
 @each_step
 def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
-    with servers.start(step) as server, server.connect() as sock:
-        assert clients.exactly(sock, 1) == b"*"
+    with servers.start(step) as server, clients.greeted(server) as sock:
         assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
         assert clients.to_the_end(sock) == b""
     with Server(server_of(step, str(server.port))) as again:
@@ -179,9 +179,7 @@ def test_logs_who_comes_and_goes(step: str) -> None:
 
 @each_step
 def test_logs_why_a_client_failed(step: str) -> None:
-    with servers.start(step) as server:
-        sock = server.connect()
-        assert clients.exactly(sock, 1) == b"*"
+    with servers.start(step) as server, clients.greeted(server) as sock:
         sock.sendall(b"x")
         clients.settle(server)
         clients.reset(sock)
@@ -201,10 +199,8 @@ def test_raises_its_limit_on_descriptors_and_says_so() -> None:
     limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh"]
     with (
         Server([*limited, *server_of(STEPS[5], "0")]) as server,
-        clients.clients(server, 100) as socks,
+        clients.greeted_clients(server, 100),
     ):
-        for sock in socks:
-            clients.expect(sock, b"*")
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -245,11 +241,9 @@ def test_a_repeated_line_is_folded(
 def log_of(step: str, *arguments: str, until: str) -> list[str]:
     """Have one client pause, send six bytes and leave; return the log, `until` and all."""
     with servers.start(step, *arguments) as server:
-        with server.connect() as sock:
-            assert clients.exactly(sock, 1) == b"*"
+        with clients.greeted(server) as sock:
             time.sleep(0.1)  # the client thinks, so that the server has to wait
-            sock.sendall(b"^what$")
-            assert clients.exactly(sock, 4) == b"xibu"
+            ask(sock, b"^what$", b"xibu")
         logged(server, until)
         server.stop()
         return server.log().splitlines()
@@ -274,8 +268,7 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
         with clients.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
             assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
-            socks[0].sendall(b"^a$")
-            assert clients.exactly(socks[0], 1) == b"b"
+            ask(socks[0], b"^a$", b"b")
             log = logged(
                 server, f"peer {peers[2]} refused: RuntimeError in <string>, line 8: can't"
             )
@@ -347,14 +340,10 @@ def test_step4_without_an_interval_does_not_sleep(
 
 def test_step5_closes_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
-        with clients.clients(server, 1100) as socks:
-            for sock in socks:
-                clients.expect(sock, b"*")
+        with clients.greeted_clients(server, 1100) as socks:
             clients.settle(server)
             closed = sum(map(clients.ended, socks))
-            socks[0].setblocking(True)
-            socks[0].sendall(b"^a$")
-            assert clients.exactly(socks[0], 1) == b"b", "the others notice"
+            ask(socks[0], b"^a$", b"b")  # the others do not notice
         clients.serves(server)
         server.stop()
         said = server.log().count("disconnected: ValueError in server.py, line ")

@@ -1,14 +1,13 @@
 """Whatever goes wrong for one client ends that client, is a line of log, and harms nobody else."""
 
-import contextlib
 import re
-import socket
 
 import pytest
 
 from lab.harness import clients
 from lab.harness.servers import ROOT, STEPS, Server
 from tests.programs import command, patched, run
+from tests.waiting import answer, ask, logged
 
 SERVERS = [f"{step}/server.py" for step in STEPS] + ["step6_epoll_kqueue/edge_triggered.py"]
 
@@ -34,12 +33,11 @@ def test_a_handler_that_raises_ends_its_client_only(server: str) -> None:
     """The client is closed at once, though nobody foresaw that exception."""
     with Server(patched(RAISES, server, "0")) as running:
         with running.connect() as sock, running.connect() as other:
-            sock.sendall(b"^a!$")
-            assert clients.exactly(sock, 1) == b"*"
+            ask(sock, b"^a!$", b"*")
             assert clients.to_the_end(sock) == b""
-            other.sendall(b"^a$")
-            clients.expect(other, b"*b")
+            ask(other, b"^a$", b"*b")
         clients.serves(running)
+        logged(running, "disconnected: RuntimeError")
         running.stop()
         log = running.log()
     bug = r"disconnected: RuntimeError in <string>, line 8: a bug \(4 bytes in, 1 bytes out\)\n"
@@ -77,18 +75,6 @@ def test_whatever_call_fails_a_client_is_answered_or_closed(server: str) -> None
     wrong = {each for each in answers if each != owed and not owed.startswith(each)}
     assert all(each.startswith(b"error: ") and "file" in server + each.decode() for each in wrong)
     assert "Traceback" not in log, log
-
-
-def answer(server: Server, said: bytes) -> bytes:
-    """Say something, shut down sending, and return all that comes before the end, or a reset."""
-    heard = b""
-    with server.connect() as sock, contextlib.suppress(ConnectionError):
-        sock.sendall(said)
-        with contextlib.suppress(OSError):  # ENOTCONN: it is reset already
-            sock.shutdown(socket.SHUT_WR)
-        while data := sock.recv(4096):
-            heard += data
-    return heard
 
 
 FULL = """

@@ -5,7 +5,6 @@ Where there is only epoll, kqueue is a model (`kqueue_model.py`); a system that 
 one runs that.
 """
 
-import os
 import select
 import signal
 import socket
@@ -27,6 +26,7 @@ from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
 from tests import contract
 from tests.programs import command, run
+from tests.waiting import ask
 
 pytestmark = pytest.mark.aside
 
@@ -72,14 +72,10 @@ def test_two_hundred_clients(form: str) -> None:
 @each_form
 def test_data_and_its_end_at_once(form: str) -> None:
     """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
-    with Server(form_of(form)) as server, server.connect() as sock:
-        assert clients.exactly(sock, 1) == b"*"
-        os.kill(server.pid, signal.SIGSTOP)
-        try:
+    with Server(form_of(form)) as server, clients.greeted(server) as sock:
+        with server.paused():
             sock.sendall(b"^" + b"a" * 200_000)  # takes several calls of recv
             sock.shutdown(socket.SHUT_WR)
-        finally:
-            os.kill(server.pid, signal.SIGCONT)
         assert clients.to_the_end(sock) == b"b" * 200_000
 
 
@@ -115,8 +111,7 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
                 assert clients.exactly(second[-1], 1) == b"*"
                 memory.append(processes.resident_bytes(server.pid))
                 for sock in first[1::100] + second[1::100]:
-                    sock.sendall(b"^a")
-                    assert clients.exactly(sock, 2) == b"*b"
+                    ask(sock, b"^a", b"*b")
     assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 

@@ -20,8 +20,9 @@ from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
-from tests.programs import alive, command, complaint, patched, program, run, started, wait_until
+from tests.programs import command, complaint, patched, program, run, started
 from tests.summary import Broken
+from tests.waiting import alive, answer, ask, wait_until
 
 STEP = "step7_event_loop_threadpool"
 FOLDER = ROOT / STEP
@@ -33,22 +34,6 @@ OWED = b"ok\n" + (FOLDER / "lines.py").read_bytes()
 
 start_primes = partial(servers.start, STEP, script="prime_server.py", patience=30)
 start_files = partial(servers.start, STEP, script="file_server.py", patience=30)
-
-
-def said(server: Server, *pieces: bytes) -> bytes:
-    """Send the pieces one after the other; return all that comes back."""
-    with server.connect() as sock:
-        for piece in pieces:
-            sock.sendall(piece)
-            time.sleep(0.01)
-        sock.shutdown(socket.SHUT_WR)
-        return clients.to_the_end(sock)
-
-
-def ask(sock: socket.socket, line: bytes, answer: bytes = b"prime\n") -> None:
-    """Send a line, and wait for what is to come back."""
-    sock.sendall(line)
-    clients.expect(sock, answer)
 
 
 # The timer
@@ -96,12 +81,12 @@ def test_is_prime() -> None:
 
 
 def test_a_line_in_a_line_out(primes: Server) -> None:
-    assert said(primes, b"7\n", b"8\n") == b"prime\ncomposite\n"
-    assert said(primes, b"0\n1\n2\n3\n4\n") == b"composite\ncomposite\nprime\nprime\ncomposite\n"
-    assert said(primes, b"1000", b"0000", b"07\n") == b"prime\n"
-    assert said(primes, b"13\r\n  15  \n") == b"prime\ncomposite\n"
-    assert said(primes, b"11") == b"prime\n"  # the end is the end of a line, too
-    assert said(primes) == b""
+    assert answer(primes, b"7\n", b"8\n") == b"prime\ncomposite\n"
+    assert answer(primes, b"0\n1\n2\n3\n4\n") == b"composite\ncomposite\nprime\nprime\ncomposite\n"
+    assert answer(primes, b"1000", b"0000", b"07\n") == b"prime\n"
+    assert answer(primes, b"13\r\n  15  \n") == b"prime\ncomposite\n"
+    assert answer(primes, b"11") == b"prime\n"  # the end is the end of a line, too
+    assert answer(primes) == b""
 
 
 @pytest.mark.parametrize(
@@ -121,13 +106,13 @@ def test_a_line_in_a_line_out(primes: Server) -> None:
     ],
 )
 def test_a_line_that_is_no_number(primes: Server, line: bytes, error: str) -> None:
-    assert said(primes, line + b"\n7\n") == f"error: {error}\nprime\n".encode()
+    assert answer(primes, line + b"\n7\n") == f"error: {error}\nprime\n".encode()
 
 
 def test_answers_keep_their_order(primes: Server) -> None:
     numbers = [1_000_000_000_039, 4, 1_000_000_007, 9] * 2
     answers = b"".join(b"prime\n" if is_prime(each) else b"composite\n" for each in numbers)
-    assert said(primes, b"".join(b"%d\n" % each for each in numbers)) == answers
+    assert answer(primes, b"".join(b"%d\n" % each for each in numbers)) == answers
 
 
 def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
@@ -135,7 +120,7 @@ def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
         with primes.connect() as sock:
             sock.sendall(b"1000000000039\n" * 2)
             clients.reset(sock)
-    assert said(primes, b"7\n") == b"prime\n"
+    assert answer(primes, b"7\n") == b"prime\n"
 
 
 @pytest.mark.aside
@@ -148,11 +133,11 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
             server.connect() as worker,
             server.connect() as other,
         ):
-            ask(other, b"7\n")
+            ask(other, b"7\n", b"prime\n")
             worker.sendall(b"%d\n" % LONG)
             time.sleep(0.2)  # it is at work
             worker.setblocking(False)
-            ask(other, b"7\n")
+            ask(other, b"7\n", b"prime\n")
             try:
                 meanwhile[place] = not worker.recv(10)
             except BlockingIOError:
@@ -184,13 +169,13 @@ def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals)
 def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
     one = ("--work", "processes", "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as sock:
-        ask(sock, b"7\n")
+        ask(sock, b"7\n", b"prime\n")
         sock.sendall(b"%d\n" % LONG)
         time.sleep(0.1)  # it is at work
         for pid in processes.children(server.pid):
             os.kill(pid, signal.SIGKILL)
         assert clients.exactly(sock, 25) == b"error: BrokenProcessPool\n"
-        ask(sock, b"7\n")
+        ask(sock, b"7\n", b"prime\n")
 
 
 # Files
@@ -225,7 +210,7 @@ def file_server(folder: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("name", ["short", "below/deep", "empty", "with space"])
 def test_a_file_is_sent(file_server: Server, folder: Path, name: str) -> None:
-    assert said(file_server, name.encode() + b"\n") == b"ok\n" + (folder / name).read_bytes()
+    assert answer(file_server, name.encode() + b"\n") == b"ok\n" + (folder / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -237,13 +222,13 @@ def test_a_file_is_sent(file_server: Server, folder: Path, name: str) -> None:
     ],
 )  # fmt: skip
 def test_nothing_else_can_be_had(file_server: Server, name: str) -> None:
-    answer = said(file_server, name.encode() + b"\n")
-    assert re.fullmatch(rb"error: [^\n]+\n", answer), answer
-    assert b"secret" not in answer
+    said = answer(file_server, name.encode() + b"\n")
+    assert re.fullmatch(rb"error: [^\n]+\n", said), said
+    assert b"secret" not in said
 
 
 def test_a_name_that_is_no_text(file_server: Server) -> None:
-    assert said(file_server, b"\xff\xfe\n").startswith(b"error: ")
+    assert answer(file_server, b"\xff\xfe\n").startswith(b"error: ")
 
 
 def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) -> None:
@@ -264,7 +249,7 @@ def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
     with start_files("--slow", "pools.py") as server, server.connect() as waiting:
         waiting.sendall(b"pools.py\n")
         for _ in range(20):
-            assert said(server, b"lines.py\n") == OWED
+            assert answer(server, b"lines.py\n") == OWED
         waiting.setblocking(False)
         with pytest.raises(BlockingIOError):
             waiting.recv(1)
@@ -277,7 +262,7 @@ def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder
         with file_server.connect() as sock:
             ask(sock, b"big\n", b"ok\n")
             clients.reset(sock)
-    assert said(file_server, b"short\n") == b"ok\nshort\n"
+    assert answer(file_server, b"short\n") == b"ok\nshort\n"
     if sys.platform == "linux":
         clients.settle(file_server)
         descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
@@ -343,7 +328,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     one = ("--work", place, "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as other:
         began = time.monotonic()
-        ask(other, b"%d\n" % LONG)
+        ask(other, b"%d\n" % LONG, b"prime\n")
         once = time.monotonic() - began
         for _ in range(12):
             with server.connect() as sock:
@@ -351,7 +336,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
                 time.sleep(0.02)
                 clients.reset(sock)
         began = time.monotonic()
-        ask(other, b"7\n")
+        ask(other, b"7\n", b"prime\n")
         assert time.monotonic() - began < 6 * once
 
 
@@ -430,8 +415,8 @@ def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -
     patch = DIES.format(now=str(now))
     with Server(patched(patch, f"{STEP}/prime_server.py --work processes", "0")) as server:
         now.touch()
-        assert said(server, b"7\n") == b"error: BrokenProcessPool\n"
-        assert said(server, b"7\n") == b"prime\n"
+        assert answer(server, b"7\n") == b"error: BrokenProcessPool\n"
+        assert answer(server, b"7\n") == b"prime\n"
         assert "Traceback" not in server.log()
 
 

@@ -12,10 +12,11 @@ import pytest
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import HELD, Check, judge
 from lab.harness import clients, processes
-from lab.harness.clients import busy, expect, serves, settle, to_the_end
+from lab.harness.clients import busy, serves, settle, to_the_end
 from lab.harness.servers import END, Server
 from tests import contract
-from tests.programs import ANYWHERE, alive, command, complaint, logged, patched, wait_until
+from tests.programs import ANYWHERE, command, complaint, patched
+from tests.waiting import alive, ask, logged, wait_until
 
 pytestmark = pytest.mark.aside
 
@@ -153,11 +154,9 @@ def test_a_worker_that_dies_is_replaced_and_costs_its_own_clients_only(share: st
             if whose(server, sock) == hit:
                 assert clients.ended(sock)
             else:
-                sock.sendall(b"^a$")
-                expect(sock, b"b")
-        with clients.clients(server, 30) as later:  # who has the place, or the queue, of the old
-            for sock in later:
-                expect(sock, b"*")
+                ask(sock, b"^a$", b"b")
+        with clients.greeted_clients(server, 30):  # who has the place, or the queue, of the old
+            pass
         wait_until(lambda: len(workers(server)) == 2, "two workers")
         assert len({*before} & {*workers(server)}) == 1
         assert server.stop() == 0
@@ -212,8 +211,7 @@ def test_a_worker_that_is_told_to_end_drains() -> None:
         os.kill(hit, signal.SIGTERM)
         for _ in range(20):
             serves(server)  # by the other
-        sock.sendall(b"^a$")
-        expect(sock, b"b")
+        ask(sock, b"^a$", b"b")
         sock.shutdown(socket.SHUT_WR)
         assert to_the_end(sock) == b""
         logged(server, f"worker {hit} has ended with status 0; another takes its place\n")
@@ -262,8 +260,7 @@ def test_all_end_when_told_to(share: str, number: signal.Signals) -> None:
         for pid in (*started, server.pid)[2 * (number == signal.SIGTERM) :]:
             os.kill(pid, number)
         until_refused(server)
-        sock.sendall(b"^a$")
-        expect(sock, b"b")  # it was there before
+        ask(sock, b"^a$", b"b")  # it was there before
         assert server.process.wait(END) == 0
         assert to_the_end(sock) == b""
         assert port_is_free(server)
@@ -280,8 +277,7 @@ def test_no_worker_outlives_its_parent_or_keeps_its_port(share: str) -> None:
         server.process.wait(END)
         until_refused(server)
         assert port_is_free(server)
-        sock.sendall(b"^a$")
-        expect(sock, b"b")
+        ask(sock, b"^a$", b"b")
         wait_until(lambda: not any(map(alive, started)), "no worker is there")
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from lab.harness import clients, processes, servers
-from lab.harness.servers import END, STEPS, Server
-from tests.programs import command, complaint, patched, program, run, started, wait_until
-from tests.test_failures import FOLDER, TALKS, answer
+from lab.harness.servers import END, STEPS, Endpoint, Server
+from tests.programs import command, complaint, patched, program, run, started
+from tests.test_failures import FOLDER, TALKS
+from tests.waiting import answer, ask, wait_until
 
 pytestmark = [
     pytest.mark.aside,
@@ -62,10 +63,7 @@ def test_standard_output_does_not_matter(server: str, output: str) -> None:
     with started(*shell, *command(server, str(port))) as process:
         wait_until(lambda: processes.listening(port) != "", "somebody listens")
         said, owed = TALK[server]
-        with socket.create_connection(("127.0.0.1", port), 10) as sock:
-            sock.sendall(said)
-            sock.shutdown(socket.SHUT_WR)
-            assert clients.to_the_end(sock) == owed
+        assert answer(Endpoint("127.0.0.1", port), said) == owed
         process.terminate()
         assert process.wait(END) == 0
         assert process.stderr
@@ -133,9 +131,7 @@ def test_developers_warnings_find_nothing(server: str) -> None:
     """Ended while clients are there, it leaves no socket to the collector."""
     with Server(command(server, "0", python=["-X", "dev", "-W", "error", "-bb"])) as running:
         with running.connect() as sock, running.connect():
-            said, owed = TALK[server]
-            sock.sendall(said)
-            assert clients.exactly(sock, len(owed)) == owed
+            ask(sock, *TALK[server])
             running.process.send_signal(signal.SIGINT)
             assert running.wait(END) == 0
         log = running.log()
