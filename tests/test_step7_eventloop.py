@@ -1,5 +1,6 @@
 """The event loop of step 7: its phases, timers, pool, and being woken from other threads."""
 
+import contextlib
 import errno
 import gc
 import itertools
@@ -40,9 +41,8 @@ class Timed(Loop):
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    made = Loop()
-    yield made
-    made.close()
+    with contextlib.closing(Loop()) as made:
+        yield made
     for thread in threading.enumerate():
         if thread.name.startswith("worker"):
             thread.join()
@@ -50,9 +50,8 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def timed() -> Iterator[Timed]:
-    made = Timed()
-    yield made
-    made.close()
+    with contextlib.closing(Timed()) as made:
+        yield made
 
 
 @pytest.fixture
@@ -81,20 +80,18 @@ def turn(loop: Loop) -> None:
     loop.run()
 
 
-def run(loop: Loop, seconds: float = 10.0) -> None:
+def run(loop: Loop) -> None:
     """Have the loop run until it is stopped; a test that does not stop it fails."""
-    late = threading.Event()
+    late: list[bool] = []
 
     def give_up() -> None:
-        late.set()
+        late.append(True)
         loop.stop()
 
-    timer = threading.Timer(seconds, give_up)
-    timer.start()
+    timer = loop.call_later(10, give_up)
     loop.run()
     timer.cancel()
-    timer.join()
-    assert not late.is_set(), "nobody stopped the loop"
+    assert not late, "nobody stopped the loop"
 
 
 def finished(loop: Loop, work: Callable[[], T]) -> "Future[T]":
