@@ -1,20 +1,21 @@
-"""The contract of a step: every check, with the verdict that is declared for it."""
+"""The contract of a step: every check, with the verdict that is declared for it.
+
+A plugin of pytest's, for both suites: without `--full` what is large is smaller.
+"""
 
 import contextlib
 import re
-import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from lab.check import costs, limits, many, talk
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
-from lab.harness.clients import clients, expect, settle
-from lab.harness.servers import END, STEPS, Server, ServerError
+from lab.harness.servers import STEPS, Server, ServerError
 from tests import programs
 from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
@@ -33,7 +34,7 @@ SMALLER = ((talk, "LATE", 8), (talk, "THINKS", 1.0), (costs, "IDLE", 700), (many
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 
-def resize(config: pytest.Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lower what is large, unless it is to be run in full."""
     if not config.getoption("full"):
         for module, name, size in SMALLER:
@@ -109,6 +110,13 @@ class Lender:
 
 
 LENDER = Lender()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def none_kept(nothing_left: None) -> Iterator[None]:
+    """End them, before it is looked at what is left."""
+    yield
+    LENDER.close()
 
 
 GREET: set[tuple[str, ...]] = set()
@@ -190,16 +198,3 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
             rank=list(CHECKS).index(check.name),
         )
     )
-
-
-def ends_on(server: Server, number: signal.Signals) -> None:
-    """A signal ends it at once, whatever its clients are doing; the status is 0."""
-    with clients(server, 3) as socks:
-        expect(socks[0], b"*")
-        socks[0].sendall(b"^in the middle of")
-        settle(server)
-        server.process.send_signal(number)
-        status = server.wait(END)
-        assert status is not None, f"{number.name} does not end it"
-        assert status == 0, f"ended with status {status}"
-    assert "Traceback" not in server.log()

@@ -1,7 +1,6 @@
 """The matrix, for all seven servers: what each can do, and what it cannot."""
 
 import re
-import signal
 import socket
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from lab.check.suite import Check
 from lab.harness import servers
 from lab.harness.clients import busy, clients, expect, reset, serves, settle
 from lab.harness.servers import Server
-from tests import contract
+from tests import checks, contract
 from tests.contract import each_step
 from tests.programs import command
 
@@ -44,12 +43,12 @@ def test_ten_thousand(step: str) -> None:
     contract.as_declared(CHECKS["ten_thousand_idle"], step)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+@pytest.mark.parametrize("end", [checks.ends_on_sigterm, checks.ends_on_ctrl_c])
 @each_step
-def test_end(step: str, number: signal.Signals) -> None:
+def test_end(step: str, end: checks.Check) -> None:
     """A signal ends it at once, whatever its clients are doing, with status 0."""
     with servers.start(step) as server:
-        contract.ends_on(server, number)
+        end(server)
 
 
 @each_step

@@ -6,7 +6,6 @@ one runs that.
 """
 
 import select
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from lab.harness.servers import ROOT, Server
 from step6_epoll_kqueue import edge_triggered
 from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
-from tests import contract
+from tests import checks, contract
 from tests.programs import command, run
 from tests.waiting import ask
 
@@ -91,7 +90,7 @@ def test_partial_sends(form: str) -> None:
 @each_form
 def test_ends(form: str) -> None:
     with Server(form_of(form)) as server:
-        contract.ends_on(server, signal.SIGTERM)
+        checks.ends_on_sigterm(server)
 
 
 @pytest.mark.in_turn  # it takes all descriptors that there are
