@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import socket
 import sys
@@ -280,7 +281,7 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
 
 
 def test_step3_narrates_each_call() -> None:
-    lines = log_of("step3_blocking", until="disconnected")
+    lines = log_of("step3_blocking", until="out)\nCalling accept")
     said = [line.partition(" (")[0] for line in lines]
     peer = said[2]
     assert peer.startswith("peer 127.0.0.1:")
@@ -299,9 +300,8 @@ def test_step3_narrates_each_call() -> None:
         peer.replace("connected", "disconnected"),
         "Calling accept...",
     ]
-    slept = [float(line.split("slept ")[1].split()[0]) for line in lines if "slept" in line]
-    ran = [float(line.split("ran ")[1].split()[0]) for line in lines if "ran" in line]
-    assert sum(slept) > sum(ran)
+    slept, ran = (re.findall(rf"\b{word} ([\d.]+)", "\n".join(lines)) for word in ("slept", "ran"))
+    assert sum(map(float, slept)) > sum(map(float, ran))
 
 
 def test_step3_once_ends_when_the_first_client_has_left() -> None:
