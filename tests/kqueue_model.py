@@ -21,7 +21,7 @@ import struct
 import sys
 import termios
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 KQ_FILTER_READ, KQ_FILTER_WRITE = -1, -2
@@ -100,8 +100,7 @@ class kqueue:  # noqa: N801, the name is select's
         timeout: float | None = None,
     ) -> list[kevent]:
         """Make the changes, then wait for events and return them, as kevent(2) does."""
-        if self.closed:
-            raise ValueError("I/O operation on closed kqueue object")
+        self.fileno()  # it is not closed
         events: list[kevent] = []
         for change in changelist or ():
             try:
@@ -109,10 +108,8 @@ class kqueue:  # noqa: N801, the name is select's
             except OSError as error:
                 if len(events) >= max_events:
                     raise
-                flags = KQ_EV_ERROR
-                events.append(
-                    kevent(change.ident, change.filter, flags, 0, error.errno or 0, change.udata)
-                )
+                failed = error.errno or 0
+                events.append(replace(change, flags=KQ_EV_ERROR, fflags=0, data=failed))
         if events or max_events == 0:
             return events
         if self._outer.poll(timeout):

@@ -38,14 +38,14 @@ FORMS: dict[str, tuple[str, list[str]]] = {
     "kqueue-level": (LEVEL, [MODEL]),
     "kqueue-edge": (EDGE, [MODEL]),
 }
-"""The script of each, and what runs it."""
+"""The script of each, and what it is run by."""
 
 if REAL:
     FORMS = {"kqueue-edge": (EDGE, [])}
 
 
 def form_of(name: str, *more: str) -> list[str]:
-    """Return the command that runs one of the forms; `more` is run by the model, and runs it."""
+    """Return the command that runs one of the forms, with `more` before its script."""
     script, python = FORMS[name]
     return command(script, "{port}", python=[*python, *more])
 
@@ -160,7 +160,8 @@ def test_a_chatty_client_does_not_starve_the_others(
     (chatty, one), (quiet, other) = client(b"x" * 100_000), client(b"x")
     poller.watch(chatty, READ)
     poller.watch(quiet, READ)
-    rounds, ready = 0, list[Key]()
+    rounds = 0
+    ready: list[Key] = []
     while quiet not in ready:
         rounds += 1
         ready = poller.wait(0)
