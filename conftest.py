@@ -35,7 +35,7 @@ AGAIN = 5
 CONNECTIONS = 1200
 """Descriptors that a test may take."""
 
-pytest_plugins = ["tests.summary"]
+pytest_plugins = ["tests.summary", "tests.contract"]
 
 ASIDE = pytest.StashKey[Future[object]]()
 

@@ -1,18 +1,22 @@
-"""The contract of a step: every check, with the verdict that is declared for it."""
+"""The contract of a step: every check, with the verdict that is declared for it.
+
+A plugin of pytest's, for both suites: without `--full` what is large is smaller.
+"""
 
 import contextlib
 import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from lab.check import costs, limits, many, talk
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
-from lab.harness.servers import ROOT, STEPS, Server, ServerError
+from lab.harness.servers import STEPS, Server, ServerError
+from tests import programs
 from tests.summary import BREAKS, FIRST, KEEPS, STARTS_NOT, Broken, Finding
 
 __tracebackhide__ = True
@@ -30,7 +34,7 @@ SMALLER = ((talk, "LATE", 8), (talk, "THINKS", 1.0), (costs, "IDLE", 700), (many
 """Sizes that do as well for a reader who waits; `--full` leaves them as they are."""
 
 
-def resize(config: pytest.Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lower what is large, unless it is to be run in full."""
     if not config.getoption("full"):
         for module, name, size in SMALLER:
@@ -108,6 +112,13 @@ class Lender:
 LENDER = Lender()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def none_kept(nothing_left: None) -> Iterator[None]:
+    """End them, before it is looked at what is left."""
+    yield
+    LENDER.close()
+
+
 GREET: set[tuple[str, ...]] = set()
 """The commands whose servers have sent their `*`: without that nothing else can be seen of one."""
 
@@ -155,8 +166,7 @@ def as_declared(check: Check, step: str, command: list[str] | None = None, form:
     Another form of its server has a name and a command of its own.
     """
     script, who = f"{step}/server.py", f"{step} ({form})" if form else step
-    arguments = limits.ARGUMENTS.get(step, ())
-    command = command or [sys.executable, str(ROOT / script), "0", *arguments]
+    command = command or programs.command(script, "0", *limits.ARGUMENTS.get(step, ()))
     try:
         verdict, log = tried(check, step, command)
     except ServerError as error:

@@ -14,8 +14,6 @@ waited on. `EV_CLEAR` is `EPOLLET`, and a hang-up is `EV_EOF`.
 import contextlib
 import errno
 import fcntl
-import functools
-import itertools
 import os
 import runpy
 import select
@@ -23,6 +21,7 @@ import struct
 import sys
 import termios
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 KQ_FILTER_READ, KQ_FILTER_WRITE = -1, -2
@@ -41,36 +40,20 @@ _HANG_UP = {
 }
 
 
-@functools.total_ordering
+@dataclass(order=True)
 class kevent:  # noqa: N801, the name is select's
     """A change to be made, or an event that came."""
 
-    __hash__ = None  # type: ignore[assignment]
+    ident: Any
+    filter: int = KQ_FILTER_READ
+    flags: int = KQ_EV_ADD
+    fflags: int = 0
+    data: int = 0
+    udata: int = 0
 
-    def __init__(
-        self,
-        ident: Any,
-        filter: int = KQ_FILTER_READ,  # noqa: A002
-        flags: int = KQ_EV_ADD,
-        fflags: int = 0,
-        data: int = 0,
-        udata: int = 0,
-    ) -> None:
-        self.ident: int = ident if isinstance(ident, int) else ident.fileno()
-        self.filter = filter
-        self.flags = flags
-        self.fflags = fflags
-        self.data = data
-        self.udata = udata
-
-    def _key(self) -> tuple[int, ...]:
-        return self.ident, self.filter, self.flags, self.fflags, self.data, self.udata
-
-    def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, kevent) else NotImplemented
-
-    def __lt__(self, other: object) -> bool:
-        return self._key() < other._key() if isinstance(other, kevent) else NotImplemented
+    def __post_init__(self) -> None:
+        if not isinstance(self.ident, int):
+            self.ident = self.ident.fileno()
 
 
 class kqueue:  # noqa: N801, the name is select's
@@ -117,8 +100,7 @@ class kqueue:  # noqa: N801, the name is select's
         timeout: float | None = None,
     ) -> list[kevent]:
         """Make the changes, then wait for events and return them, as kevent(2) does."""
-        if self.closed:
-            raise ValueError("I/O operation on closed kqueue object")
+        self.fileno()  # it is not closed
         events: list[kevent] = []
         for change in changelist or ():
             try:
@@ -126,10 +108,8 @@ class kqueue:  # noqa: N801, the name is select's
             except OSError as error:
                 if len(events) >= max_events:
                     raise
-                flags = KQ_EV_ERROR
-                events.append(
-                    kevent(change.ident, change.filter, flags, 0, error.errno or 0, change.udata)
-                )
+                failed = error.errno or 0
+                events.append(replace(change, flags=KQ_EV_ERROR, fflags=0, data=failed))
         if events or max_events == 0:
             return events
         if self._outer.poll(timeout):
@@ -186,13 +166,15 @@ def _close_all() -> None:
 os.register_at_fork(after_in_child=_close_all)  # a queue is not inherited
 
 
+NAMES = ["kqueue", "kevent", *(name for name in globals() if name.startswith("KQ_"))]
+"""What `select` has of it where it is real."""
+
+
 def install() -> None:
     """Take epoll out of the `select` module, and put the model in."""
     for name in ("epoll", "epoll_create"):
-        if hasattr(select, name):
-            delattr(select, name)
-    names = [name for name in globals() if name.startswith("KQ_")]
-    for name in itertools.chain(names, ("kqueue", "kevent")):
+        vars(select).pop(name, None)
+    for name in NAMES:
         setattr(select, name, globals()[name])
 
 

@@ -159,21 +159,17 @@ def not_run(report: pytest.CollectReport) -> Finding:
 
 def told(findings: Iterable[Finding]) -> list[str]:
     """Write the findings: each promise once, the basic ones first, no more than `LINES` lines."""
-    groups: dict[tuple[object, ...], list[Finding]] = {}
+    groups: dict[tuple[tuple[str, str], str, str], list[Finding]] = {}
     for one in sorted(findings, key=lambda one: one.rank):
         groups.setdefault((one.does, one.name, one.promise), []).append(one)
     lines: list[str] = []
-    left = list(groups.values())
-    while left:
-        first, *others = left[0]
+    for at, (first, *others) in enumerate(groups.values()):
         more = first.lines(one.who for one in others)
         if lines and len(lines) + len(more) > LINES:
-            break
+            names = [name for _, name, _ in groups][at:]
+            rest = f"and {len(names)} more: {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
+            return [*lines, rest]
         lines += more
-        del left[0]
-    if left:
-        names = [group[0].name for group in left]
-        lines.append(f"and {len(left)} more: {', '.join(names[:5])}{', ...' * (len(names) > 5)}")
     return lines
 
 
@@ -183,10 +179,8 @@ def pytest_terminal_summary(
 ) -> Generator[None, None, None]:
     """Say it after everything else."""
     yield
-    reports = [
-        report for kind in ("error", "failed") for report in terminalreporter.stats.get(kind, ())
-    ]
-    if reports:
+    stats = terminalreporter.stats
+    if reports := [*stats.get("error", ()), *stats.get("failed", ())]:
         found = [getattr(report, "finding", None) or not_run(report) for report in reports]
         terminalreporter.write_sep("=", "what is broken", red=True)
         for line in told(found):

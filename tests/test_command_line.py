@@ -2,9 +2,9 @@
 
 import itertools
 import os
+import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,29 +13,18 @@ import pytest
 
 from common import serving
 from lab.harness import clients, servers
-from lab.harness.servers import ROOT, STEPS, Server, has_ipv6
+from lab.harness.servers import STEPS, Server, has_ipv6
 from step4_nonblocking_polling import server as step4
 from tests.contract import each_step
+from tests.programs import ANYWHERE, command, complaint, patched, program, run
+from tests.waiting import ask, logged
 
 pytestmark = pytest.mark.aside
 
 
-def script(step: str) -> str:
-    """Return the server of a step, as it is given to Python."""
-    return str(ROOT / step / "server.py")
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that is expected to end by itself."""
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line on stderr of a command that failed as a command should."""
-    assert done.returncode in (1, 2)
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+def server_of(step: str, *more: str) -> list[str]:
+    """Return the command that runs the server of a step."""
+    return command(f"{step}/server.py", *more)
 
 
 def trouble(server: Server) -> list[str]:
@@ -43,18 +32,9 @@ def trouble(server: Server) -> list[str]:
     return [line for line in server.log().splitlines() if "held everybody up" not in line]
 
 
-def logged(server: Server, text: str) -> str:
-    """Wait until the server has logged `text`; return its log."""
-    deadline = time.monotonic() + server.patience
-    while text not in server.log():
-        assert time.monotonic() < deadline, f"{text!r} was never logged"
-        time.sleep(0.01)
-    return server.log()
-
-
 @each_step
 def test_help_says_what_the_step_shows(step: str) -> None:
-    done = run(sys.executable, script(step), "--help")
+    done = run(*server_of(step, "--help"))
     assert done.returncode == 0
     assert "[PORT]" in done.stdout
     assert "--host" in done.stdout
@@ -65,8 +45,8 @@ def test_help_says_what_the_step_shows(step: str) -> None:
 
 @each_step
 def test_runs_from_anywhere_isolated_and_uninstalled(step: str) -> None:
-    command = ["sh", "-c", 'cd /; exec "$@"', "sh"]
-    with Server([*command, sys.executable, "-I", script(step), "0"]) as server:
+    isolated = command(f"{step}/server.py", "0", python=["-I"])
+    with Server([*ANYWHERE, *isolated]) as server:
         assert server.host == "127.0.0.1"  # unless told otherwise
         clients.serves(server)
 
@@ -83,56 +63,57 @@ def test_serves_on_ipv6(step: str) -> None:
 def test_a_port_that_is_taken(step: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = one_line(run(sys.executable, script(step), str(port)))
+        line = complaint(1, *server_of(step, str(port)))
     assert line == f"Cannot serve on 127.0.0.1:{port}: Address already in use\n"
-
-
-@pytest.mark.parametrize("port", ["65536", "-1", "http", "1.5"])
-def test_a_port_that_is_none(port: str) -> None:
-    assert port in one_line(run(sys.executable, script(STEPS[0]), "--", port))
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "1.2.3.4.5"])
 def test_an_unknown_host(host: str) -> None:
-    line = one_line(run(sys.executable, script(STEPS[0]), "0", "--host", host))
+    line = complaint(1, *server_of(STEPS[0], "0", "--host", host))
     assert line.startswith(f"Cannot serve on {host}:0: ")
 
 
 def test_no_permission() -> None:
+    first: list[str] = []
     if sys.platform == "linux":
         lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
         if lowest < 2:
             pytest.skip("every port is free for all here")
-    command = [sys.executable, script(STEPS[0]), "1"]
     if os.geteuid() == 0:
         if sys.platform != "linux":
             pytest.skip("root may bind every port")
         without = "-net_bind_service"
-        command = ["setpriv", "--inh-caps", without, "--bounding-set", without, *command]
-    line = one_line(run(*command))
+        first = ["setpriv", "--inh-caps", without, "--bounding-set", without]
+    line = complaint(1, *first, *server_of(STEPS[0], "1"))
     assert line == "Cannot serve on 127.0.0.1:1: Permission denied\n"
 
 
-@each_step
-def test_an_unknown_option(step: str) -> None:
-    line = one_line(run(sys.executable, script(step), "--nonsense"))
-    assert "--nonsense" in line
+SENSELESS = {
+    **{f"{step}/server.py": ["--nonsense"] for step in STEPS},
+    f"{STEPS[0]}/server.py --": ["65536", "-1", "http", "1.5"],
+    f"{STEPS[3]}/server.py --interval": ["-1", "nan", "soon", "1e9"],
+    f"{STEPS[6]}/prime_server.py --pool-size": ["0", "x"],
+    f"{STEPS[6]}/prime_server.py --work": ["elsewhere"],
+    f"{STEPS[6]}/workers.py --workers": ["0", "x"],
+    f"{STEPS[6]}/workers.py --share": ["it"],
+    f"{STEPS[6]}/workers.py --drain": ["-1"],
+}
+"""Arguments that the programs do not take."""
 
 
-@pytest.mark.parametrize("interval", ["-1", "nan", "soon", "1e9"])
-def test_step4_an_interval_that_is_none(interval: str) -> None:
-    polling = script("step4_nonblocking_polling")
-    line = one_line(run(sys.executable, polling, "0", f"--interval={interval}"))
-    assert interval in line
+@pytest.mark.parametrize(
+    ("program", "word"), [(program, word) for program, words in SENSELESS.items() for word in words]
+)
+def test_an_argument_that_makes_no_sense(program: str, word: str) -> None:
+    assert word in complaint(2, *command(program, word))
 
 
 @each_step
 def test_the_port_is_free_at_once_after_the_end(step: str) -> None:
-    with servers.start(step) as server, server.connect() as sock:
-        assert clients.exactly(sock, 1) == b"*"
+    with servers.start(step) as server, clients.greeted(server) as sock:
         assert server.stop() == 0  # its side of the connection is left in TIME_WAIT
         assert clients.to_the_end(sock) == b""
-    with Server([sys.executable, script(step), str(server.port)]) as again:
+    with Server(server_of(step, str(server.port))) as again:
         clients.serves(again)
 
 
@@ -158,7 +139,7 @@ def test_two_signals_right_after_the_start(step: str, gap: float) -> None:
 
 
 LOST_INTERRUPT = """
-import runpy, sys, signal, weakref
+import signal, weakref
 from common import serving
 
 class Thing: ...
@@ -178,8 +159,7 @@ serving.run(serving.arguments("").parse_args(["0"]), serve)
 
 
 def test_an_interrupt_that_gets_lost_does_not_keep_it_alive() -> None:
-    command = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(ROOT)]
-    with Server([*command, sys.executable, "-c", LOST_INTERRUPT]) as server:
+    with Server(program(LOST_INTERRUPT)) as server:
         assert server.wait(servers.END) == 0
         assert "Exception" not in server.log()
 
@@ -200,9 +180,7 @@ def test_logs_who_comes_and_goes(step: str) -> None:
 
 @each_step
 def test_logs_why_a_client_failed(step: str) -> None:
-    with servers.start(step) as server:
-        sock = server.connect()
-        assert clients.exactly(sock, 1) == b"*"
+    with servers.start(step) as server, clients.greeted(server) as sock:
         sock.sendall(b"x")
         clients.settle(server)
         clients.reset(sock)
@@ -219,13 +197,11 @@ def test_quiet_logs_nothing_but_trouble(step: str) -> None:
 
 
 def test_raises_its_limit_on_descriptors_and_says_so() -> None:
-    limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable]
+    limited = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh"]
     with (
-        Server([*limited, script("step6_epoll_kqueue"), "0"]) as server,
-        clients.clients(server, 100) as socks,
+        Server([*limited, *server_of(STEPS[5], "0")]) as server,
+        clients.greeted_clients(server, 100),
     ):
-        for sock in socks:
-            clients.expect(sock, b"*")
         assert server.log().startswith("descriptor limit raised from 64 to ")
 
 
@@ -266,18 +242,16 @@ def test_a_repeated_line_is_folded(
 def log_of(step: str, *arguments: str, until: str) -> list[str]:
     """Have one client pause, send six bytes and leave; return the log, `until` and all."""
     with servers.start(step, *arguments) as server:
-        with server.connect() as sock:
-            assert clients.exactly(sock, 1) == b"*"
+        with clients.greeted(server) as sock:
             time.sleep(0.1)  # the client thinks, so that the server has to wait
-            sock.sendall(b"^what$")
-            assert clients.exactly(sock, 4) == b"xibu"
+            ask(sock, b"^what$", b"xibu")
         logged(server, until)
         server.stop()
         return server.log().splitlines()
 
 
 FEW_THREADS = """
-import runpy, sys, threading
+import threading
 
 def start(self, really=threading.Thread.start):
     if threading.active_count() > 2:
@@ -286,22 +260,18 @@ def start(self, really=threading.Thread.start):
     really(self)
 
 threading.Thread.start = start
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def test_step2_refuses_whom_it_has_no_thread_for() -> None:
     """The threads are named after their clients."""
-    threads = script("step2_thread_per_client")
-    with Server([sys.executable, "-c", FEW_THREADS, threads, "0"]) as server:
+    with Server(patched(FEW_THREADS, f"{STEPS[1]}/server.py", "0")) as server:
         with clients.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
             assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
-            socks[0].sendall(b"^a$")
-            assert clients.exactly(socks[0], 1) == b"b"
+            ask(socks[0], b"^a$", b"b")
             log = logged(
-                server, f"peer {peers[2]} refused: RuntimeError in <string>, line 6: can't"
+                server, f"peer {peers[2]} refused: RuntimeError in <string>, line 8: can't"
             )
             assert [f"thread {peer}\n" in log for peer in peers] == [True, True, False]
         logged(server, f"peer {peers[0]} disconnected")
@@ -311,7 +281,7 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
 
 
 def test_step3_narrates_each_call() -> None:
-    lines = log_of("step3_blocking", until="disconnected")
+    lines = log_of("step3_blocking", until="out)\nCalling accept")
     said = [line.partition(" (")[0] for line in lines]
     peer = said[2]
     assert peer.startswith("peer 127.0.0.1:")
@@ -330,9 +300,8 @@ def test_step3_narrates_each_call() -> None:
         peer.replace("connected", "disconnected"),
         "Calling accept...",
     ]
-    slept = [float(line.split("slept ")[1].split()[0]) for line in lines if "slept" in line]
-    ran = [float(line.split("ran ")[1].split()[0]) for line in lines if "ran" in line]
-    assert sum(slept) > sum(ran)
+    slept, ran = (re.findall(rf"\b{word} ([\d.]+)", "\n".join(lines)) for word in ("slept", "ran"))
+    assert sum(map(float, slept)) > sum(map(float, ran))
 
 
 def test_step3_once_ends_when_the_first_client_has_left() -> None:
@@ -371,14 +340,10 @@ def test_step4_without_an_interval_does_not_sleep(
 
 def test_step5_closes_whom_select_cannot_watch() -> None:
     with servers.start("step5_select") as server:
-        with clients.clients(server, 1100) as socks:
-            for sock in socks:
-                clients.expect(sock, b"*")
+        with clients.greeted_clients(server, 1100) as socks:
             clients.settle(server)
             closed = sum(map(clients.ended, socks))
-            socks[0].setblocking(True)
-            socks[0].sendall(b"^a$")
-            assert clients.exactly(socks[0], 1) == b"b", "the others notice"
+            ask(socks[0], b"^a$", b"b")  # the others do not notice
         clients.serves(server)
         server.stop()
         said = server.log().count("disconnected: ValueError in server.py, line ")

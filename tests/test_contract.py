@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +13,10 @@ from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import Check
 from lab.harness import servers
 from lab.harness.clients import busy, clients, expect, reset, serves, settle
-from lab.harness.servers import ROOT, Server
+from lab.harness.servers import Server
 from tests import checks, contract
 from tests.contract import each_step
+from tests.programs import command
 
 pytestmark = pytest.mark.aside
 
@@ -54,8 +54,8 @@ def test_end(step: str, end: checks.Check) -> None:
 @each_step
 def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None:
     """The server itself closes a client's socket, however the client leaves."""
-    command = [sys.executable, "-W", "always::ResourceWarning", str(ROOT / step / "server.py")]
-    with Server([*command, "{port}"]) as server:
+    words = command(f"{step}/server.py", "0", python=["-W", "always::ResourceWarning"])
+    with Server(words) as server:
         for said in (b"", b"^abc$"):
             for leave in (socket.socket.close, reset):
                 with server.connect() as sock:
@@ -70,8 +70,7 @@ def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None
 
 @each_step
 def test_no_descriptors_is_logged_now_and_then(step: str) -> None:
-    command = [sys.executable, str(ROOT / step / "server.py"), "{port}"]
-    with Server(command, limit=24) as server, clients(server, 30):
+    with Server(command(f"{step}/server.py", "0"), limit=24) as server, clients(server, 30):
         busy(server, 0.5)
         log = server.log()
     if step not in ("step1_sequential", "step3_blocking"):  # these need but one at a time

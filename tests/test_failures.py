@@ -1,15 +1,13 @@
 """Whatever goes wrong for one client ends that client, is a line of log, and harms nobody else."""
 
-import contextlib
 import re
-import socket
-import subprocess
-import sys
 
 import pytest
 
 from lab.harness import clients
 from lab.harness.servers import ROOT, STEPS, Server
+from tests.programs import command, patched, run
+from tests.waiting import answer, ask, logged
 
 SERVERS = [f"{step}/server.py" for step in STEPS] + ["step6_epoll_kqueue/edge_triggered.py"]
 
@@ -19,8 +17,6 @@ SCHEDULED = 50
 """Clients in which all calls have failed that fail."""
 
 RAISES = """
-import runpy, sys
-sys.path.insert(0, {root!r})
 from common.framing import Framing
 
 def feed(self, data, really=Framing.feed):
@@ -29,23 +25,19 @@ def feed(self, data, really=Framing.feed):
     return really(self, data)
 
 Framing.feed = feed
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_handler_that_raises_ends_its_client_only(server: str) -> None:
     """The client is closed at once, though nobody foresaw that exception."""
-    program = RAISES.format(root=str(ROOT))
-    with Server([sys.executable, "-c", program, str(ROOT / server), "0"]) as running:
+    with Server(patched(RAISES, server, "0")) as running:
         with running.connect() as sock, running.connect() as other:
-            sock.sendall(b"^a!$")
-            assert clients.exactly(sock, 1) == b"*"
+            ask(sock, b"^a!$", b"*")
             assert clients.to_the_end(sock) == b""
-            other.sendall(b"^a$")
-            clients.expect(other, b"*b")
+            ask(other, b"^a$", b"*b")
         clients.serves(running)
+        logged(running, "disconnected: RuntimeError")
         running.stop()
         log = running.log()
     bug = r"disconnected: RuntimeError in <string>, line 8: a bug \(4 bytes in, 1 bytes out\)\n"
@@ -72,9 +64,7 @@ TALKS = {
 def test_whatever_call_fails_a_client_is_answered_or_closed(server: str) -> None:
     """Never left hanging; who was not hit is served, and later all are. It ends with status 0."""
     said, owed = TALKS[server]
-    script, *options = server.split()
-    command = [sys.executable, str(ROOT / "tests" / "failing.py"), str(ROOT / script), "0"]
-    with Server([*command, *options]) as running:
+    with Server(command(server, "0", python=[str(ROOT / "tests" / "failing.py")])) as running:
         answers = [answer(running, said) for _ in range(SCHEDULED)]
         files = running.descriptors()
         assert {answer(running, said) for _ in range(5)} == {owed}
@@ -87,34 +77,19 @@ def test_whatever_call_fails_a_client_is_answered_or_closed(server: str) -> None
     assert "Traceback" not in log, log
 
 
-def answer(server: Server, said: bytes) -> bytes:
-    """Say something, shut down sending, and return all that comes before the end, or a reset."""
-    heard = b""
-    with server.connect() as sock, contextlib.suppress(ConnectionError):
-        sock.sendall(said)
-        with contextlib.suppress(OSError):  # ENOTCONN: it is reset already
-            sock.shutdown(socket.SHUT_WR)
-        while data := sock.recv(4096):
-            heard += data
-    return heard
-
-
 FULL = """
-import runpy, select, socket, sys
+import select, socket
 
 def full(*_):
     raise OSError(24, "Too many open files")
 
 select.epoll = select.kqueue = socket.socketpair = full
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 @pytest.mark.parametrize("server", SERVERS[5:])
 def test_a_poller_or_loop_that_cannot_be_made_is_a_line(server: str) -> None:
-    command = [sys.executable, "-c", FULL, str(ROOT / server), "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = run(*patched(FULL, server, "0"))
     assert done.returncode == 1
     assert done.stdout == "", "it has not said that it serves"
     assert done.stderr.endswith("Cannot serve on 127.0.0.1:0: Too many open files\n")

@@ -1,5 +1,6 @@
 """`common.framing` against the oracle, fed in every way a network may."""
 
+import itertools
 import random
 import time
 from collections.abc import Iterable
@@ -91,10 +92,8 @@ def test_random_streams() -> None:
 
 def test_all_short_streams() -> None:
     """Every stream of up to six bytes over an alphabet that has everything in it."""
-    streams = [b""]
-    for _ in range(6):
-        streams = [stream + byte for stream in streams for byte in (b"^", b"$", b"a")]
-        for stream in streams:
+    for size in range(1, 7):
+        for stream in map(bytes, itertools.product(b"^$a", repeat=size)):
             assert owed(stream) == loop(stream), stream
             assert answer([stream]) == owed(stream), stream
             assert answer([stream[:2], stream[2:]]) == owed(stream), stream

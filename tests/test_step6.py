@@ -5,11 +5,8 @@ Where there is only epoll, kqueue is a model (`kqueue_model.py`); a system that 
 one runs that.
 """
 
-import os
 import select
-import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -26,23 +23,31 @@ from lab.harness.servers import ROOT, Server
 from step6_epoll_kqueue import edge_triggered
 from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
-from tests import checks, contract, kqueue_model
+from tests import checks, contract
+from tests.programs import command, run
+from tests.waiting import ask
 
 pytestmark = pytest.mark.aside
 
+STEP = "step6_epoll_kqueue"
+LEVEL, EDGE = f"{STEP}/server.py", f"{STEP}/edge_triggered.py"
+MODEL, STINGY = (str(ROOT / "tests" / name) for name in ("kqueue_model.py", "stingy.py"))
 REAL = hasattr(select, "kqueue")
-MODEL = [sys.executable, str(ROOT / "tests" / "kqueue_model.py")]
-LEVEL, EDGE = (
-    [str(ROOT / "step6_epoll_kqueue" / f"{name}.py"), "{port}"]
-    for name in ("server", "edge_triggered")
-)
-FORMS = {
-    "epoll-edge": [sys.executable, *EDGE],
-    "kqueue-level": [*MODEL, *LEVEL],
-    "kqueue-edge": [*MODEL, *EDGE],
+FORMS: dict[str, tuple[str, list[str]]] = {
+    "epoll-edge": (EDGE, []),
+    "kqueue-level": (LEVEL, [MODEL]),
+    "kqueue-edge": (EDGE, [MODEL]),
 }
+"""The script of each, and what it is run by."""
+
 if REAL:
-    FORMS = {"kqueue-edge": [sys.executable, *EDGE]}
+    FORMS = {"kqueue-edge": (EDGE, [])}
+
+
+def form_of(name: str, *more: str) -> list[str]:
+    """Return the command that runs one of the forms, with `more` before its script."""
+    script, python = FORMS[name]
+    return command(script, "{port}", python=[*python, *more])
 
 
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -51,12 +56,12 @@ each_form = pytest.mark.parametrize("form", FORMS)
 @contract.each(MATRIX, full=("costs", "many", "ending"))
 @each_form
 def test_contract(form: str, check: Check) -> None:
-    contract.as_declared(check, "step6_epoll_kqueue", FORMS[form], form)
+    contract.as_declared(check, STEP, form_of(form), form)
 
 
 @each_form
 def test_two_hundred_clients(form: str) -> None:
-    with Server(FORMS[form]) as server, clients.clients(server, 200) as socks:
+    with Server(form_of(form)) as server, clients.clients(server, 200) as socks:
         for sock in socks:
             sock.sendall(b"^a")
         for sock in socks:
@@ -66,24 +71,17 @@ def test_two_hundred_clients(form: str) -> None:
 @each_form
 def test_data_and_its_end_at_once(form: str) -> None:
     """A hang-up that comes with data still to be read (`EV_EOF`, `EPOLLRDHUP`) loses none."""
-    with Server(FORMS[form]) as server, server.connect() as sock:
-        assert clients.exactly(sock, 1) == b"*"
-        os.kill(server.pid, signal.SIGSTOP)
-        try:
+    with Server(form_of(form)) as server, clients.greeted(server) as sock:
+        with server.paused():
             sock.sendall(b"^" + b"a" * 200_000)  # takes several calls of recv
             sock.shutdown(socket.SHUT_WR)
-        finally:
-            os.kill(server.pid, signal.SIGCONT)
         assert clients.to_the_end(sock) == b"b" * 200_000
 
 
 @each_form
 def test_partial_sends(form: str) -> None:
     """One byte a call; but no EAGAIN that is not true, which edges cannot make good for."""
-    command = FORMS[form]
-    at = command.index("{port}") - 1
-    honest = [str(ROOT / "tests" / "stingy.py"), "--honest"]
-    with Server([*command[:at], *honest, *command[at:]]) as server:
+    with Server(form_of(form, STINGY, "--honest")) as server:
         clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
         talk.cuts.run(server)
         leaving.resets.run(server)
@@ -91,7 +89,7 @@ def test_partial_sends(form: str) -> None:
 
 @each_form
 def test_ends(form: str) -> None:
-    with Server(FORMS[form]) as server:
+    with Server(form_of(form)) as server:
         checks.ends_on_sigterm(server)
 
 
@@ -112,13 +110,11 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
                 assert clients.exactly(second[-1], 1) == b"*"
                 memory.append(processes.resident_bytes(server.pid))
                 for sock in first[1::100] + second[1::100]:
-                    sock.sendall(b"^a")
-                    assert clients.exactly(sock, 2) == b"*b"
+                    ask(sock, b"^a", b"*b")
     assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 
 
-@pytest.mark.in_turn
 # The pollers by themselves
 
 
@@ -136,9 +132,10 @@ def kernel(
 ) -> Iterator[Epoll | Kqueue]:
     """Each mechanism, edge-triggered; kqueue as a model where it has to be one."""
     if request.param is Kqueue and not REAL:
-        for name in dir(kqueue_model):
-            if name.startswith(("KQ_", "kqueue", "kevent")):
-                monkeypatch.setattr(select, name, getattr(kqueue_model, name), raising=False)
+        from tests import kqueue_model  # which has to have epoll
+
+        for name in kqueue_model.NAMES:
+            monkeypatch.setattr(select, name, getattr(kqueue_model, name), raising=False)
     if request.param is Epoll and REAL:
         pytest.skip("no epoll here")
     made = request.param()
@@ -164,12 +161,12 @@ def test_a_chatty_client_does_not_starve_the_others(
     poller.watch(chatty, READ)
     poller.watch(quiet, READ)
     rounds = 0
-    heard = False
-    while not heard:
+    ready: list[Key] = []
+    while quiet not in ready:
         rounds += 1
-        for key in poller.wait(0):
+        ready = poller.wait(0)
+        for key in ready:
             assert isinstance(key, Client)
-            heard = heard or key is quiet
             try:
                 key.sock.recv(1000)
             except BlockingIOError:
@@ -207,13 +204,8 @@ def test_a_reused_descriptor_has_no_events_of_the_one_before(
 
 @pytest.mark.skipif(REAL, reason="this system has the real one")
 def test_there_is_no_epoll_under_the_model() -> None:
-    done = subprocess.run(
-        [*MODEL, "-m", "timeit", "-n", "1", "-r", "1", "import select; select.epoll"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    words = ["-m", "timeit", "-n", "1", "-r", "1", "import select; select.epoll"]
+    done = run(sys.executable, MODEL, *words)
     assert "has no attribute 'epoll'" in done.stderr + done.stdout
 
 
@@ -222,7 +214,6 @@ def test_the_model_passes_the_tests_of_cpython(words: str) -> None:
     module, *names = words.split()
     if REAL or not find_spec("test") or not find_spec(f"test.{module}"):
         pytest.skip("the real one, or CPython's own tests are not installed here")
-    command = [*MODEL, "-m", f"test.{module}", *names]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = run(sys.executable, MODEL, "-m", f"test.{module}", *names)
     assert done.returncode == 0, done.stderr
     assert "\nOK" in done.stderr

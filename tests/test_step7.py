@@ -5,10 +5,10 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,27 +20,20 @@ from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
+from tests.programs import command, complaint, patched, program, run, started
 from tests.summary import Broken
+from tests.waiting import alive, answer, ask, wait_until
 
-FOLDER = ROOT / "step7_event_loop_threadpool"
+STEP = "step7_event_loop_threadpool"
+FOLDER = ROOT / STEP
 LONG = 100_000_000_000_031  # a prime that takes about a second
 PERIOD = 0.06
 PLACES = ("inline", "threads", "processes")
+OWED = b"ok\n" + (FOLDER / "lines.py").read_bytes()
+"""What the server of files owes to who asks for `lines.py`."""
 
-
-def start(script: str, *arguments: str) -> Server:
-    """Start one of the programs that serve."""
-    return Server([sys.executable, str(FOLDER / script), "{port}", *arguments], patience=30)
-
-
-def said(server: Server, *pieces: bytes) -> bytes:
-    """Send the pieces one after the other; return all that comes back."""
-    with server.connect() as sock:
-        for piece in pieces:
-            sock.sendall(piece)
-            time.sleep(0.01)
-        sock.shutdown(socket.SHUT_WR)
-        return clients.to_the_end(sock)
+start_primes = partial(servers.start, STEP, script="prime_server.py", patience=30)
+start_files = partial(servers.start, STEP, script="file_server.py", patience=30)
 
 
 # The timer
@@ -48,8 +41,8 @@ def said(server: Server, *pieces: bytes) -> bytes:
 
 def ticks(*options: str) -> tuple[list[float], list[int]]:
     """Run the demo; return how late each tick was, and after which there was a sleep."""
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", str(PERIOD), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = run(*command(f"{STEP}/timer_demo.py --period {PERIOD}", *options))
+    assert done.returncode == 0
     late, sleeps = [], []
     for line in done.stdout.splitlines():
         if match := re.fullmatch(r"tick +\d+ at +\d+\.\d\d s, +(\d+\.\d\d) s late", line):
@@ -76,7 +69,7 @@ def test_ticks_stall_when_the_callback_blocks_and_not_when_the_pool_does() -> No
 
 @pytest.fixture(scope="module", params=PLACES)
 def primes(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with start("prime_server.py", "--work", request.param) as server:
+    with start_primes("--work", request.param) as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.log()
@@ -88,12 +81,12 @@ def test_is_prime() -> None:
 
 
 def test_a_line_in_a_line_out(primes: Server) -> None:
-    assert said(primes, b"7\n", b"8\n") == b"prime\ncomposite\n"
-    assert said(primes, b"0\n1\n2\n3\n4\n") == b"composite\ncomposite\nprime\nprime\ncomposite\n"
-    assert said(primes, b"1000", b"0000", b"07\n") == b"prime\n"
-    assert said(primes, b"13\r\n  15  \n") == b"prime\ncomposite\n"
-    assert said(primes, b"11") == b"prime\n"  # the end is the end of a line, too
-    assert said(primes) == b""
+    assert answer(primes, b"7\n", b"8\n") == b"prime\ncomposite\n"
+    assert answer(primes, b"0\n1\n2\n3\n4\n") == b"composite\ncomposite\nprime\nprime\ncomposite\n"
+    assert answer(primes, b"1000", b"0000", b"07\n") == b"prime\n"
+    assert answer(primes, b"13\r\n  15  \n") == b"prime\ncomposite\n"
+    assert answer(primes, b"11") == b"prime\n"  # the end is the end of a line, too
+    assert answer(primes) == b""
 
 
 @pytest.mark.parametrize(
@@ -113,13 +106,13 @@ def test_a_line_in_a_line_out(primes: Server) -> None:
     ],
 )
 def test_a_line_that_is_no_number(primes: Server, line: bytes, error: str) -> None:
-    assert said(primes, line + b"\n7\n") == f"error: {error}\nprime\n".encode()
+    assert answer(primes, line + b"\n7\n") == f"error: {error}\nprime\n".encode()
 
 
 def test_answers_keep_their_order(primes: Server) -> None:
     numbers = [1_000_000_000_039, 4, 1_000_000_007, 9] * 2
     answers = b"".join(b"prime\n" if is_prime(each) else b"composite\n" for each in numbers)
-    assert said(primes, b"".join(b"%d\n" % each for each in numbers)) == answers
+    assert answer(primes, b"".join(b"%d\n" % each for each in numbers)) == answers
 
 
 def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
@@ -127,7 +120,7 @@ def test_a_client_that_leaves_mid_work_harms_nobody(primes: Server) -> None:
         with primes.connect() as sock:
             sock.sendall(b"1000000000039\n" * 2)
             clients.reset(sock)
-    assert said(primes, b"7\n") == b"prime\n"
+    assert answer(primes, b"7\n") == b"prime\n"
 
 
 @pytest.mark.aside
@@ -136,17 +129,15 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
     meanwhile = {}
     for place in PLACES:
         with (
-            start("prime_server.py", "--work", place) as server,
+            start_primes("--work", place) as server,
             server.connect() as worker,
             server.connect() as other,
         ):
-            other.sendall(b"7\n")
-            assert clients.exactly(other, 6) == b"prime\n"
+            ask(other, b"7\n", b"prime\n")
             worker.sendall(b"%d\n" % LONG)
             time.sleep(0.2)  # it is at work
             worker.setblocking(False)
-            other.sendall(b"7\n")
-            assert clients.exactly(other, 6) == b"prime\n"
+            ask(other, b"7\n", b"prime\n")
             try:
                 meanwhile[place] = not worker.recv(10)
             except BlockingIOError:
@@ -157,63 +148,34 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
     assert meanwhile == {"inline": False, "threads": True, "processes": True}
 
 
-def ended(pids: list[int]) -> bool:
-    """Wait until none of the processes is there any more."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not any(map(alive, pids)):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def alive(pid: int) -> bool:
-    """Return whether the process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.aside
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals) -> None:
-    with start("prime_server.py", "--work", "processes") as server:
+    with start_primes("--work", "processes") as server:
         with server.connect() as sock:
             sock.sendall(b"%d\n" % LONG)
-            while len(started := processes.children(server.pid)) < 2:
-                time.sleep(0.01)
+            wait_until(lambda: len(processes.children(server.pid)) >= 2, "workers")
+            started = processes.children(server.pid)
             server.process.send_signal(number)
             status = server.wait(servers.END)
         assert status == (0 if number == signal.SIGINT else -signal.SIGKILL)
         with socket.create_server((server.host, server.port)):
             pass  # the port is free, at once
-        assert ended(started)
+        wait_until(lambda: not any(map(alive, started)), "no worker is there")
         assert "Traceback" not in server.log()
 
 
 @pytest.mark.aside
 def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
-    arguments = ("--work", "processes", "--pool-size", "1")
-    with start("prime_server.py", *arguments) as server, server.connect() as sock:
-        sock.sendall(b"7\n")
-        assert clients.exactly(sock, 6) == b"prime\n"
+    one = ("--work", "processes", "--pool-size", "1")
+    with start_primes(*one) as server, server.connect() as sock:
+        ask(sock, b"7\n", b"prime\n")
         sock.sendall(b"%d\n" % LONG)
         time.sleep(0.1)  # it is at work
         for pid in processes.children(server.pid):
             os.kill(pid, signal.SIGKILL)
         assert clients.exactly(sock, 25) == b"error: BrokenProcessPool\n"
-        sock.sendall(b"7\n")
-        assert clients.exactly(sock, 6) == b"prime\n"
-
-
-@pytest.mark.parametrize("option", ["--pool-size=0", "--pool-size=x", "--work=elsewhere"])
-def test_an_option_that_is_none(option: str) -> None:
-    command = [sys.executable, str(FOLDER / "prime_server.py"), "0", option]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+        ask(sock, b"7\n", b"prime\n")
 
 
 # Files
@@ -240,7 +202,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def file_server(folder: Path) -> Iterator[Server]:
-    with start("file_server.py", "--folder", str(folder)) as server:
+    with start_files("--folder", str(folder)) as server:
         yield server
         assert server.process.poll() is None
         assert "Traceback" not in server.log()
@@ -248,7 +210,7 @@ def file_server(folder: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("name", ["short", "below/deep", "empty", "with space"])
 def test_a_file_is_sent(file_server: Server, folder: Path, name: str) -> None:
-    assert said(file_server, name.encode() + b"\n") == b"ok\n" + (folder / name).read_bytes()
+    assert answer(file_server, name.encode() + b"\n") == b"ok\n" + (folder / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -256,17 +218,13 @@ def test_a_file_is_sent(file_server: Server, folder: Path, name: str) -> None:
     [
         "../secret", "..", ".", "", "/etc/passwd", "below/../../secret", "below/../short", "link",
         "way/secret", "inner", "below", "below/", "nothing", "short/deep", "short\0", "./short",
-        "below//deep", "a" * 255, "a" * 5000, "~", "pipe", "pipe/x",
+        "below//deep", "a" * 255, "a" * 5000, "~", "pipe", "pipe/x", "\xff\xfe",
     ],
 )  # fmt: skip
 def test_nothing_else_can_be_had(file_server: Server, name: str) -> None:
-    answer = said(file_server, name.encode() + b"\n")
-    assert re.fullmatch(rb"error: [^\n]+\n", answer), answer
-    assert b"secret" not in answer
-
-
-def test_a_name_that_is_no_text(file_server: Server) -> None:
-    assert said(file_server, b"\xff\xfe\n").startswith(b"error: ")
+    said = answer(file_server, name.encode("latin-1") + b"\n")  # the last one is no text then
+    assert re.fullmatch(rb"error: [^\n]+\n", said), said
+    assert b"secret" not in said
 
 
 def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) -> None:
@@ -274,8 +232,7 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
     whole = (folder / "big").read_bytes()
     before = processes.resident_bytes(file_server.pid)
     with file_server.connect() as sock:
-        sock.sendall(b"big\n")
-        assert clients.exactly(sock, 3) == b"ok\n"
+        ask(sock, b"big\n", b"ok\n")
         clients.settle(file_server)
         middle = processes.resident_bytes(file_server.pid)
         assert clients.to_the_end(sock) == whole
@@ -285,10 +242,10 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
 
 @pytest.mark.aside
 def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
-    with start("file_server.py", "--slow", "pools.py") as server, server.connect() as waiting:
+    with start_files("--slow", "pools.py") as server, server.connect() as waiting:
         waiting.sendall(b"pools.py\n")
         for _ in range(20):
-            assert said(server, b"lines.py\n") == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+            assert answer(server, b"lines.py\n") == OWED
         waiting.setblocking(False)
         with pytest.raises(BlockingIOError):
             waiting.recv(1)
@@ -299,10 +256,9 @@ def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
 def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
     for _ in range(5):
         with file_server.connect() as sock:
-            sock.sendall(b"big\n")
-            assert clients.exactly(sock, 3) == b"ok\n"
+            ask(sock, b"big\n", b"ok\n")
             clients.reset(sock)
-    assert said(file_server, b"short\n") == b"ok\nshort\n"
+    assert answer(file_server, b"short\n") == b"ok\nshort\n"
     if sys.platform == "linux":
         clients.settle(file_server)
         descriptors = Path(f"/proc/{file_server.pid}/fd").iterdir()
@@ -321,9 +277,9 @@ def test_the_tail_of_a_file_is_not_lost(file_server: Server, folder: Path) -> No
 
 @pytest.mark.aside
 def test_a_client_that_never_ends_is_given_up_on() -> None:
-    with start("file_server.py") as server, server.connect() as sock:
+    with start_files() as server, server.connect() as sock:
         sock.sendall(b"lines.py\n")
-        assert clients.to_the_end(sock) == b"ok\n" + (FOLDER / "lines.py").read_bytes()
+        assert clients.to_the_end(sock) == OWED
         late = time.monotonic() + 20
         with pytest.raises(ConnectionError):
             while time.monotonic() < late:
@@ -332,7 +288,7 @@ def test_a_client_that_never_ends_is_given_up_on() -> None:
 
 
 CUT = """
-import io, os, runpy, sys
+import io, os
 
 class FileIO(io.FileIO):
     def read(self, size=-1, count=[0]):
@@ -345,37 +301,30 @@ class FileIO(io.FileIO):
         return super().read(size)
 
 io.FileIO = FileIO
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 @pytest.mark.aside
-def test_a_file_that_is_cut_short_ends_in_a_reset(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("cut")
-    for how in ("fails", "shrinks"):
-        (folder / "file").write_bytes(b"x" * 300_000)
-        script = [str(FOLDER / "file_server.py"), "0", "--folder", str(folder)]
-        with (
-            Server([sys.executable, "-c", CUT.format(how=how), *script]) as server,
-            server.connect() as sock,
-        ):
-            sock.sendall(b"file\n")
-            with pytest.raises(ConnectionResetError):
-                while sock.recv(65536):
-                    pass
-            assert "Traceback" not in server.log()
+@pytest.mark.parametrize("how", ["fails", "shrinks"])
+def test_a_file_that_is_cut_short_ends_in_a_reset(how: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 300_000)
+    words = patched(CUT.format(how=how), f"{STEP}/file_server.py", "0", "--folder", str(tmp_path))
+    with Server(words) as server, server.connect() as sock:
+        sock.sendall(b"file\n")
+        with pytest.raises(ConnectionResetError):
+            while sock.recv(65536):
+                pass
+        assert "Traceback" not in server.log()
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("place", ["threads", "processes"])
 def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     """What waits, not what has begun: who comes then does not wait for all that."""
-    arguments = ("--work", place, "--pool-size", "1")
-    with start("prime_server.py", *arguments) as server, server.connect() as other:
+    one = ("--work", place, "--pool-size", "1")
+    with start_primes(*one) as server, server.connect() as other:
         began = time.monotonic()
-        other.sendall(b"%d\n" % LONG)
-        assert clients.exactly(other, 6) == b"prime\n"
+        ask(other, b"%d\n" % LONG, b"prime\n")
         once = time.monotonic() - began
         for _ in range(12):
             with server.connect() as sock:
@@ -383,36 +332,32 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
                 time.sleep(0.02)
                 clients.reset(sock)
         began = time.monotonic()
-        other.sendall(b"7\n")
-        assert clients.exactly(other, 6) == b"prime\n"
+        ask(other, b"7\n", b"prime\n")
         assert time.monotonic() - began < 6 * once
 
 
 @pytest.mark.aside
 def test_the_timer_ends_when_nobody_reads_it_and_at_once_at_ctrl_c() -> None:
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), "--period", "0.05"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as read_once:
+    with started(*command(f"{STEP}/timer_demo.py --period 0.05")) as read_once:
         assert read_once.stdout
         read_once.stdout.readline()
         read_once.stdout.close()
         assert read_once.wait(10) == 1
-    command = [*command[:2], "--offload", "--period", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sleeps:
+    with started(*command(f"{STEP}/timer_demo.py --offload --period 1")) as sleeps:
         assert sleeps.stdout
-        while b"sleeping" not in sleeps.stdout.readline():
+        assert sleeps.stderr
+        while "sleeping" not in sleeps.stdout.readline():
             pass
         start = time.monotonic()
         sleeps.send_signal(signal.SIGINT)
         assert sleeps.wait(10) == 130
         assert time.monotonic() - start < 2  # its worker sleeps for three
-        assert sleeps.stderr
-        assert sleeps.stderr.read() == b""
+        assert sleeps.stderr.read() == ""
 
 
 @pytest.mark.parametrize("words", ["--period=0", "--period=-1", "--ticks=0", "--ticks=-3"])
 def test_a_timer_that_makes_no_sense(words: str) -> None:
-    command = [sys.executable, str(FOLDER / "timer_demo.py"), words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = run(*command(f"{STEP}/timer_demo.py", words))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -440,36 +385,34 @@ loop.close()
 
 @pytest.mark.aside
 def test_processes_give_results_and_exceptions() -> None:
-    command = [sys.executable, "-c", IN_PROCESSES]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.splitlines() == [
-        "int ",
-        "ValueError invalid literal for int() with base 10: 'x'",
-    ]
-    assert done.stderr == ""
+    done = run(*program(IN_PROCESSES))
+    said = "int \nValueError invalid literal for int() with base 10: 'x'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+DIES = """
+import multiprocessing.connection as connection, os, threading
+
+def wait(*args, really=connection.wait):
+    ready = really(*args)
+    if threading.current_thread() != threading.main_thread() and os.path.exists({now!r}):
+        os.unlink({now!r})
+        raise OSError(12, "planted")
+    return ready
+
+connection.wait = wait
+"""
 
 
 @pytest.mark.aside
 def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -> None:
     """It hands out the work, and says what came of it: without it nobody would be answered."""
     now = tmp_path / "now"
-    program = (
-        "import multiprocessing.connection as connection, os, runpy, sys, threading\n"
-        f"def wait(*args, really=connection.wait, now={str(now)!r}):\n"
-        "    ready = really(*args)\n"
-        "    if threading.current_thread() != threading.main_thread() and os.path.exists(now):\n"
-        "        os.unlink(now)\n"
-        "        raise OSError(12, 'planted')\n"
-        "    return ready\n"
-        "connection.wait = wait\n"
-        "del sys.argv[0]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    script = str(FOLDER / "prime_server.py")
-    with Server([sys.executable, "-c", program, script, "{port}", "--work", "processes"]) as server:
+    patch = DIES.format(now=str(now))
+    with Server(patched(patch, f"{STEP}/prime_server.py --work processes", "0")) as server:
         now.touch()
-        assert said(server, b"7\n") == b"error: BrokenProcessPool\n"
-        assert said(server, b"7\n") == b"prime\n"
+        assert answer(server, b"7\n") == b"error: BrokenProcessPool\n"
+        assert answer(server, b"7\n") == b"prime\n"
         assert "Traceback" not in server.log()
 
 
@@ -479,8 +422,7 @@ def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -
 @pytest.mark.aside
 @contract.each(MATRIX, full=("costs", "many", "ending"))
 def test_coroutines_hold_what_callbacks_hold(check: Check) -> None:
-    command = [sys.executable, str(FOLDER / "coroutine_server.py"), "0"]
-    contract.as_declared(check, "step7_event_loop_threadpool", command, "coroutines")
+    contract.as_declared(check, STEP, command(f"{STEP}/coroutine_server.py", "0"), "coroutines")
 
 
 # On asyncio
@@ -495,28 +437,26 @@ STYLES = [[style, *extra] for style in ("streams", "protocol") for extra in ([],
 def test_contract(style: list[str], check: Check) -> None:
     if "--uvloop" in style and not find_spec("uvloop"):
         pytest.skip("uvloop is not installed: it is an extra")
-    command = [sys.executable, str(FOLDER / "asyncio_server.py"), "0", "--style", *style]
+    words = command(f"{STEP}/asyncio_server.py", "0", "--style", *style)
     breaks: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if (style, check.name) == (["protocol", "--uvloop"], "fair"):
         # libuv reads up to 32 times from one before it looks at the next.
         breaks = pytest.raises(Broken, match=r"\(fair\)(.|\n)* ms beside a flood")
     with breaks:
-        contract.as_declared(check, "step7_event_loop_threadpool", command, " ".join(style))
+        contract.as_declared(check, STEP, words, " ".join(style))
 
 
 @pytest.mark.aside
 @pytest.mark.parametrize("call", ["pause_reading", "resume_reading"])
 def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
     """What `pause_writing` or `resume_writing` raises asyncio only logs."""
-    program = (
-        "import asyncio.selector_events as events, runpy, sys; del sys.argv[0]\n"
+    patch = (
+        "import asyncio.selector_events as events\n"
         "def fails(self): raise OSError(12, 'planted')\n"
-        f"events._SelectorTransport.{call} = events._SelectorSocketTransport.{call} = fails\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
+        f"events._SelectorTransport.{call} = events._SelectorSocketTransport.{call} = fails"
     )
-    script = str(FOLDER / "asyncio_server.py")
-    command = [sys.executable, "-c", program, script, "{port}", "--style", "protocol"]
-    with Server(command, 5) as server, server.connect() as sock:
+    words = patched(patch, f"{STEP}/asyncio_server.py --style protocol", "0")
+    with Server(words, 5) as server, server.connect() as sock:
         with contextlib.suppress(ConnectionResetError):
             clients.send_until_stuck(sock, b"^" + b"a" * (16 * clients.MiB), 0.5)
             clients.until_read(sock, 0.5)  # it is slow, on a busy machine
@@ -527,13 +467,6 @@ def test_a_client_that_cannot_be_watched_again_is_closed(call: str) -> None:
 
 @pytest.mark.aside
 def test_without_uvloop_it_says_what_to_install() -> None:
-    script = str(FOLDER / "asyncio_server.py")
-    program = (
-        "import runpy, sys; sys.modules['uvloop'] = None; del sys.argv[0];"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", program, script, "0", "--uvloop"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "pip install '.[uvloop]'" in done.stderr
+    without = "sys.modules['uvloop'] = None"
+    line = complaint(1, *patched(without, f"{STEP}/asyncio_server.py --uvloop", "0"))
+    assert "pip install '.[uvloop]'" in line

@@ -4,10 +4,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,29 +12,30 @@ import pytest
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import HELD, Check, judge
 from lab.harness import clients, processes
-from lab.harness.clients import busy, expect, serves, settle, to_the_end
-from lab.harness.servers import END, ROOT, Server
+from lab.harness.clients import busy, serves, settle, to_the_end
+from lab.harness.servers import END, Server
 from tests import contract
-from tests.test_command_line import logged
-from tests.test_step7 import alive, ended
+from tests.programs import ANYWHERE, command, complaint, patched
+from tests.waiting import alive, ask, logged, wait_until
 
 pytestmark = pytest.mark.aside
 
-SCRIPT = str(ROOT / "step7_event_loop_threadpool" / "workers.py")
+STEP = "step7_event_loop_threadpool"
+SCRIPT = f"{STEP}/workers.py"
 SHARES = ["inherit", "reuseport"]
 
 each_share = pytest.mark.parametrize("share", SHARES)
 each_signal = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
-def command(share: str, *options: str, port: str = "{port}") -> list[str]:
-    """Return the command that runs two workers."""
-    return [sys.executable, SCRIPT, port, "--workers", "2", "--share", share, *options]
+def two(share: str) -> str:
+    """Return what starts two workers, for `command`; later options win."""
+    return f"{SCRIPT} --workers 2 --share {share}"
 
 
 def start(share: str, *options: str) -> Server:
     """Start two workers, or as many as the options say."""
-    return Server(command(share, *options))
+    return Server(command(two(share), "{port}", *options))
 
 
 def workers(server: Server) -> list[int]:
@@ -53,30 +51,20 @@ def whose(server: Server, sock: socket.socket) -> int:
     return int(found[1])
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
-
-
 # What it holds
 
 
 @contract.each(MATRIX, full={check.rung for check in MATRIX})
 @each_share
 def test_contract(share: str, check: Check) -> None:
-    form = f"workers, {share}"
-    contract.as_declared(check, "step7_event_loop_threadpool", command(share), form)
+    contract.as_declared(check, STEP, command(two(share), "{port}"), f"workers, {share}")
 
 
 @pytest.mark.full
 @pytest.mark.in_turn
 def test_one_worker_can_run_out_of_descriptors() -> None:
-    alone = [sys.executable, SCRIPT, "{port}", "--workers", "1"]
-    step, form = "step7_event_loop_threadpool", "one worker"
-    contract.as_declared(CHECKS["no_descriptors"], step, alone, form)
+    alone = command(SCRIPT, "{port}", "--workers", "1")
+    contract.as_declared(CHECKS["no_descriptors"], STEP, alone, "one worker")
 
 
 @each_share
@@ -103,8 +91,7 @@ def test_each_worker_takes_clients(share: str) -> None:
 
 
 def test_runs_from_anywhere_isolated_and_uninstalled() -> None:
-    line = ["sh", "-c", 'cd /; exec "$@"', "sh", sys.executable, "-I", SCRIPT, "{port}"]
-    with Server(line) as server:
+    with Server([*ANYWHERE, *command(SCRIPT, "0", python=["-I"])]) as server:
         assert len(workers(server)) == os.cpu_count()
         serves(server)
 
@@ -112,8 +99,8 @@ def test_runs_from_anywhere_isolated_and_uninstalled() -> None:
 @pytest.mark.full
 @each_share
 def test_developers_warnings_find_nothing(share: str) -> None:
-    strict = [sys.executable, "-X", "dev", "-W", "error", "-bb", *command(share)[1:]]
-    with Server(strict) as server, clients.greeted(server):
+    strict = ["-X", "dev", "-W", "error", "-bb"]
+    with Server(command(two(share), "0", python=strict)) as server, clients.greeted(server):
         os.kill(workers(server)[0], signal.SIGKILL)
         logged(server, "takes its place")
         assert server.stop() == 0
@@ -129,45 +116,28 @@ def test_developers_warnings_find_nothing(share: str) -> None:
 @pytest.mark.parametrize("who", ["a server", *SHARES])
 def test_a_port_that_is_taken(share: str, who: str) -> None:
     """Also by workers who would share it."""
-    taken = [sys.executable, SCRIPT.replace("workers", "server"), "{port}"]
-    with Server(taken if who == "a server" else command(who)) as server:
-        words = command(share, port=str(server.port))
-        done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert done.stderr == f"Cannot serve on 127.0.0.1:{server.port}: Address already in use\n"
-
-
-PATCHED = """
-import os, runpy, socket, sys
-from step7_event_loop_threadpool import server
-{}
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def patched(patch: str, share: str, *options: str, port: str = "{port}") -> list[str]:
-    """Return the command that runs two workers with something replaced."""
-    first = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
-    return [sys.executable, "-c", first + PATCHED.format(patch), *command(share, port=port)[1:]]
+    taken = f"{STEP}/server.py" if who == "a server" else two(who)
+    with Server(command(taken, "0")) as server:
+        line = complaint(1, *command(two(share), str(server.port)))
+    assert line == f"Cannot serve on 127.0.0.1:{server.port}: Address already in use\n"
 
 
 def test_a_system_without_reuseport() -> None:
-    words = patched("del socket.SO_REUSEPORT", "reuseport", port="0")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "this system has no SO_REUSEPORT" in done.stderr
-    with Server(patched("del socket.SO_REUSEPORT", "inherit")) as server:
+    patch = "import socket; del socket.SO_REUSEPORT"
+    line = complaint(2, *patched(patch, two("reuseport"), "0"))
+    assert "this system has no SO_REUSEPORT" in line
+    with Server(patched(patch, two("inherit"), "0")) as server:
         serves(server)
+
+
+SERVER = f"import os; from {STEP} import server"
 
 
 @each_share
 def test_a_worker_that_cannot_start(share: str) -> None:
-    patch = "server.Loop.watch = lambda *_: os.kill(os.getpid(), 9)"
-    words = patched(patch, share, port="0")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "Cannot serve on 127.0.0.1:0: a worker died before it could accept\n"
+    patch = f"{SERVER}; server.Loop.watch = lambda *_: os.kill(os.getpid(), 9)"
+    line = complaint(1, *patched(patch, two(share), "0"))
+    assert line == "Cannot serve on 127.0.0.1:0: a worker died before it could accept\n"
 
 
 # A worker that dies
@@ -184,11 +154,9 @@ def test_a_worker_that_dies_is_replaced_and_costs_its_own_clients_only(share: st
             if whose(server, sock) == hit:
                 assert clients.ended(sock)
             else:
-                sock.sendall(b"^a$")
-                expect(sock, b"b")
-        with clients.clients(server, 30) as later:  # who has the place, or the queue, of the old
-            for sock in later:
-                expect(sock, b"*")
+                ask(sock, b"^a$", b"b")
+        with clients.greeted_clients(server, 30):  # who has the place, or the queue, of the old
+            pass
         wait_until(lambda: len(workers(server)) == 2, "two workers")
         assert len({*before} & {*workers(server)}) == 1
         assert server.stop() == 0
@@ -218,12 +186,13 @@ def test_workers_who_are_replaced_leave_no_descriptors(share: str) -> None:
 def test_workers_who_die_at_once_are_not_replaced_at_once(tmp_path: Path) -> None:
     now = tmp_path / "now"
     patch = (
+        f"{SERVER}\n"
         f"def serve(*given, really=server.serve):\n"
         f"    if os.path.exists({str(now)!r}):\n        raise OSError(12, 'planted')\n"
         f"    really(*given)\n"
         f"server.serve = serve"
     )
-    with Server(patched(patch, "inherit")) as server:
+    with Server(patched(patch, two("inherit"), "0")) as server:
         now.touch()
         for pid in workers(server):
             os.kill(pid, signal.SIGKILL)
@@ -242,8 +211,7 @@ def test_a_worker_that_is_told_to_end_drains() -> None:
         os.kill(hit, signal.SIGTERM)
         for _ in range(20):
             serves(server)  # by the other
-        sock.sendall(b"^a$")
-        expect(sock, b"b")
+        ask(sock, b"^a$", b"b")
         sock.shutdown(socket.SHUT_WR)
         assert to_the_end(sock) == b""
         logged(server, f"worker {hit} has ended with status 0; another takes its place\n")
@@ -254,7 +222,7 @@ def test_who_died_is_known_though_that_signal_was_ignored() -> None:
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
-    with Server([sys.executable, "-c", ignored, *command("inherit")]) as server:
+    with Server([sys.executable, "-c", ignored, *command(two("inherit"), "0")]) as server:
         os.kill(workers(server)[0], signal.SIGKILL)
         logged(server, "takes its place")
 
@@ -292,8 +260,7 @@ def test_all_end_when_told_to(share: str, number: signal.Signals) -> None:
         for pid in (*started, server.pid)[2 * (number == signal.SIGTERM) :]:
             os.kill(pid, number)
         until_refused(server)
-        sock.sendall(b"^a$")
-        expect(sock, b"b")  # it was there before
+        ask(sock, b"^a$", b"b")  # it was there before
         assert server.process.wait(END) == 0
         assert to_the_end(sock) == b""
         assert port_is_free(server)
@@ -310,9 +277,8 @@ def test_no_worker_outlives_its_parent_or_keeps_its_port(share: str) -> None:
         server.process.wait(END)
         until_refused(server)
         assert port_is_free(server)
-        sock.sendall(b"^a$")
-        expect(sock, b"b")
-        assert ended(started)
+        ask(sock, b"^a$", b"b")
+        wait_until(lambda: not any(map(alive, started)), "no worker is there")
 
 
 @each_share
@@ -330,11 +296,3 @@ def test_a_worker_that_does_not_end_is_killed(share: str, how: str) -> None:
             assert server.process.wait(END) == 0
         assert not any(map(alive, started))
         assert port_is_free(server)
-
-
-@pytest.mark.parametrize("option", ["--workers=0", "--workers=x", "--share=it", "--drain=-1"])
-def test_an_option_that_is_none(option: str) -> None:
-    words = [sys.executable, SCRIPT, "0", option]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1

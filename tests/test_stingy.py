@@ -1,7 +1,6 @@
 """Partial sends, spurious wake-ups and a full system, in every server."""
 
 import re
-import sys
 
 import pytest
 
@@ -10,16 +9,19 @@ from lab.harness import clients
 from lab.harness.clients import Failed
 from lab.harness.servers import ROOT, Server
 from tests.contract import each_step
+from tests.programs import command
 
 pytestmark = pytest.mark.aside
+
+STINGY = [str(ROOT / "tests" / "stingy.py")]
 
 
 @each_step
 def test_a_stingy_kernel(step: str) -> None:
     """Where the kernel takes and gives a byte at a time, or nothing now, no byte is lost."""
     arguments = ["--interval", "0.001"] if step == "step4_nonblocking_polling" else []
-    command = [sys.executable, str(ROOT / "tests" / "stingy.py")]
-    with Server([*command, str(ROOT / step / "server.py"), "0", *arguments]) as server:
+    words = command(f"{step}/server.py", "0", *arguments, python=STINGY)
+    with Server(words) as server:
         for _ in range(2):
             clients.conversation(server, b"^" + b"abc" * 200 + b"$garbage^xyz$")
             talk.cuts.run(server)
@@ -30,11 +32,6 @@ def test_a_stingy_kernel(step: str) -> None:
 
 def test_the_stingy_socket_is_used() -> None:
     """A server that does not look at what `send` returns fails here."""
-    careless = ROOT / "lab" / "broken"
-    command = [sys.executable, str(ROOT / "tests" / "stingy.py"), str(careless)]
-    with Server([*command, "careless_send"], patience=0.5) as server:
-        try:
-            clients.conversation(server, b"^abc$")
-        except Failed:
-            return
-    raise AssertionError("no byte was lost")
+    careless = command("lab/broken careless_send", python=STINGY)
+    with Server(careless, patience=0.5) as server, pytest.raises(Failed):
+        clients.conversation(server, b"^abc$")

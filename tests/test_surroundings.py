@@ -1,9 +1,9 @@
 """What surrounds a server or the client may be closed, full, silent or hostile."""
 
+import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.harness import clients, processes
-from lab.harness.servers import END, ROOT, STEPS, Server
-from tests.test_failures import FOLDER, TALKS, answer
+from lab.harness import clients, processes, servers
+from lab.harness.servers import END, STEPS, Endpoint, Server
+from tests.programs import command, complaint, patched, program, run, started
+from tests.test_failures import FOLDER, TALKS
+from tests.waiting import answer, ask, wait_until
 
 pytestmark = [
     pytest.mark.aside,
@@ -33,12 +35,6 @@ TALK = {**TALKS, PROCESSES: TALKS[f"{FOLDER}/prime_server.py"]}
 """For each server what a client sends, and what it is owed."""
 
 
-def command(server: str, *options: str, port: str = "0") -> list[str]:
-    """Return the command that runs one of our servers."""
-    script, *arguments = server.split()
-    return [sys.executable, *options, str(ROOT / script), port, *arguments]
-
-
 def holds(server: Server, name: str) -> None:
     """Have three clients served, and the server end."""
     said, owed = TALK[name]
@@ -54,7 +50,7 @@ def holds(server: Server, name: str) -> None:
 @pytest.mark.parametrize("log", ["2>&-", "2>/dev/full", "2> >(:)"])
 def test_a_log_that_cannot_be_written_does_not_matter(server: str, log: str) -> None:
     shell = ["bash", "-c", f'sleep 0.1; exec "$@" {log}', "bash"]
-    with Server([*shell, *command(server)]) as running:
+    with Server([*shell, *command(server, "0")]) as running:
         holds(running, server)
 
 
@@ -64,38 +60,29 @@ def test_standard_output_does_not_matter(server: str, output: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shell = ["bash", "-c", f'exec "$@" {output}', "bash"]
-    words = command(server, port=str(port))
-    with subprocess.Popen([*shell, *words], stderr=subprocess.PIPE, text=True) as running:
-        deadline = time.monotonic() + 20
-        while processes.listening(port) == "" and time.monotonic() < deadline:
-            time.sleep(0.02)
+    with started(*shell, *command(server, str(port))) as process:
+        wait_until(lambda: processes.listening(port) != "", "somebody listens")
         said, owed = TALK[server]
-        with socket.create_connection(("127.0.0.1", port), 10) as sock:
-            sock.sendall(said)
-            sock.shutdown(socket.SHUT_WR)
-            assert clients.to_the_end(sock) == owed
-        running.terminate()
-        assert running.wait(END) == 0
-        assert running.stderr
-        assert "Traceback" not in running.stderr.read()
+        assert answer(Endpoint("127.0.0.1", port), said) == owed
+        process.terminate()
+        assert process.wait(END) == 0
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
 
 
 @each_of_some
 def test_a_log_that_nobody_reads_may_hold_it_up_but_sigterm_ends_it(server: str) -> None:
     unread, log = os.pipe()
     os.set_blocking(log, False)
-    while True:
-        try:
+    with contextlib.suppress(BlockingIOError):
+        while True:
             os.write(log, b"x")
-        except BlockingIOError:
-            break
     os.set_blocking(log, True)
-    words = command(server)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log) as running:
+    with started(*command(server, "0"), stderr=log) as process:
         os.close(log)
         time.sleep(0.5)  # it sleeps in the first line that it logs
-        running.terminate()
-        status = running.wait(END)
+        process.terminate()
+        status = process.wait(END)
         os.close(unread)
     assert status in (0, -signal.SIGTERM)
 
@@ -104,9 +91,11 @@ def test_a_log_that_nobody_reads_may_hold_it_up_but_sigterm_ends_it(server: str)
 
 
 UNHEARD = """
-import runpy, signal, sys, threading, time
+import signal, threading, time
 
 def unheard():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        time.sleep(0.1)
     time.sleep(1)
     # To this thread: Python's handler notes it, and nothing wakes the main thread, as when a
     # signal comes between its last look and the system call.
@@ -114,27 +103,23 @@ def unheard():
     time.sleep(60)
 
 threading.Thread(target=unheard, daemon=True).start()
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 @pytest.mark.parametrize("server", [*(f"{step}/server.py" for step in STEPS), *ASYNCIO])
 def test_a_signal_just_before_the_server_falls_asleep_is_seen(server: str) -> None:
-    words = command(server)
-    line = [sys.executable, "-c", UNHEARD, *words[1:]]
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        assert running.wait(END + 10) == 0
+    with started(*patched(UNHEARD, server, "0")) as process:
+        assert process.wait(END + 10) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, on Linux")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @each_of_some
 def test_as_the_first_process_of_a_namespace(server: str) -> None:
     """As PID 1, for which the kernel drops signals that have no handler."""
     inside = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+    if run(*inside, "true").returncode:
         pytest.skip("no namespaces here")
-    with Server([*inside, *command(server)]) as running:
+    with Server([*inside, *command(server, "0")]) as running:
         (pid,) = processes.children(running.pid)
         os.kill(pid, signal.SIGTERM)
         assert running.wait(END) == 0
@@ -144,11 +129,9 @@ def test_as_the_first_process_of_a_namespace(server: str) -> None:
 @pytest.mark.parametrize("server", TALK)
 def test_developers_warnings_find_nothing(server: str) -> None:
     """Ended while clients are there, it leaves no socket to the collector."""
-    with Server(command(server, "-X", "dev", "-W", "error", "-bb")) as running:
+    with Server(command(server, "0", python=["-X", "dev", "-W", "error", "-bb"])) as running:
         with running.connect() as sock, running.connect():
-            said, owed = TALK[server]
-            sock.sendall(said)
-            assert clients.exactly(sock, len(owed)) == owed
+            ask(sock, *TALK[server])
             running.process.send_signal(signal.SIGINT)
             assert running.wait(END) == 0
         log = running.log()
@@ -159,45 +142,38 @@ def test_developers_warnings_find_nothing(server: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("server", TALK)
 def test_without_docstrings(server: str) -> None:
-    with Server(command(server, "-OO")) as running:
+    with Server(command(server, "0", python=["-OO"])) as running:
         holds(running, server)
 
 
 @each_of_some
 def test_a_signal_that_was_ignored_stays_ignored(server: str) -> None:
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-    with Server([*shell, *command(server)]) as running:
+    with Server([*shell, *command(server, "0")]) as running:
         running.process.send_signal(signal.SIGINT)
         holds(running, server)
 
 
 @pytest.mark.parametrize("server", ASYNCIO)
 def test_asyncio_ended_while_busy_says_nothing(server: str) -> None:
+    def load(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while sock.recv(4096):
+                sock.sendall(b"^" + b"a" * 500 + b"$")
+
     for _ in range(3):
-        with Server([*command(server), "--quiet"]) as running, running.connect() as sock:
-            stop = threading.Event()
-
-            def load(sock: socket.socket = sock, stop: threading.Event = stop) -> None:
-                while not stop.is_set():
-                    try:
-                        sock.sendall(b"^" + b"a" * 500 + b"$")
-                        sock.recv(4096)
-                    except OSError:
-                        return
-
-            thread = threading.Thread(target=load)
+        with Server(command(server, "0", "--quiet")) as running, running.connect() as sock:
+            thread = threading.Thread(target=load, args=[sock])
             thread.start()
             time.sleep(0.1)
             running.process.send_signal(signal.SIGTERM)
-            status = running.wait(END)
-            stop.set()
-            thread.join()
-            assert (status, running.log()) == (0, "")
+            assert (running.wait(END), running.log()) == (0, "")
+        thread.join()
 
 
 @pytest.mark.parametrize("style", ASYNCIO)
 def test_asyncio_out_of_descriptors_neither_spins_nor_floods(style: str) -> None:
-    with Server(command(style), limit=24) as server, clients.clients(server, 30):
+    with Server(command(style, "0"), limit=24) as server, clients.clients(server, 30):
         time.sleep(0.3)
         assert clients.busy(server, 0.5) < 0.5
         assert server.log().count("\n") < 40
@@ -207,17 +183,14 @@ def test_asyncio_out_of_descriptors_neither_spins_nor_floods(style: str) -> None
 @pytest.mark.parametrize("when", [0.0, 0.05, 0.2])
 def test_processes_end_without_a_word(when: float) -> None:
     """Ctrl-C at a terminal goes to the whole group, while the workers start, too."""
-    words = command(PROCESSES)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    ) as running:
-        assert running.stdout
-        assert running.stderr
-        running.stdout.readline()
+    with started(*command(PROCESSES, "0"), start_new_session=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
         time.sleep(when)
-        os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(END) == 0
-        said = running.stderr.read().decode()  # to the end of the last worker
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(END) == 0
+        said = process.stderr.read()  # to the end of the last worker
     assert [line for line in said.splitlines() if not line.startswith("descriptor limit")] == []
 
 
@@ -225,93 +198,78 @@ def test_processes_end_without_a_word(when: float) -> None:
 
 
 ADDRESSES = """
-import runpy, socket, sys
+import socket
 really = socket.getaddrinfo
 
 def getaddrinfo(host, port, *rest, **more):
     return [each for one in host.split(",") for each in really(one, port, *rest, **more)]
 
 socket.getaddrinfo = getaddrinfo
-del sys.argv[0]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def test_the_second_address_of_a_name_will_do_unless_the_first_is_in_use() -> None:
-    script = command(SOME[0])[1]
-    line = [sys.executable, "-c", ADDRESSES, script]
-    with Server([*line, "0", "--host", "192.0.2.1,127.0.0.1"]) as running:  # RFC 5737: nobody's
+    words = patched(ADDRESSES, SOME[0], "--host")
+    with Server([*words, "192.0.2.1,127.0.0.1", "0"]) as running:  # RFC 5737: nobody's
         assert running.host == "127.0.0.1"
     with socket.create_server(("127.0.0.2", 0)) as taken:
-        line += [str(taken.getsockname()[1]), "--host", "127.0.0.2,127.0.0.1"]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert "Address already in use" in done.stderr
+        line = complaint(1, *words, "127.0.0.2,127.0.0.1", str(taken.getsockname()[1]))
+    assert "Address already in use" in line
 
 
 # The client
 
 
-CLIENT = str(ROOT / "simple_client.py")
-
-LOOKS_UP = f"""
-import runpy, socket, sys, time
+CLIENT = program("""
+import socket, time
+import simple_client
 really = socket.getaddrinfo
 
 def getaddrinfo(host, port, *rest, **more):
     if host == "silent":
+        print("asked", file=sys.stderr, flush=True)
         time.sleep(60)
     if host == "two":
         return [*really("::1", port, *rest, **more), *really("127.0.0.1", port, *rest, **more)]
     return really(host, port, *rest, **more)
 
 socket.getaddrinfo = getaddrinfo
-sys.argv = [{CLIENT!r}, *sys.argv[1:]]
-sys.path.insert(0, {str(ROOT)!r})
-import simple_client
 simple_client.PATIENCE = 0.5
 sys.exit(simple_client.main())
-"""
-
-
-def client(*words: str, **more: object) -> "subprocess.Popen[str]":
-    """Run the client, with a resolver of ours."""
-    line = [sys.executable, "-c", LOOKS_UP, *words]
-    return subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload, no-any-return]
+""")
+"""The client, with a resolver of ours."""
 
 
 def test_the_client_gives_up_on_a_silent_name_server() -> None:
-    with client("silent", "8080") as running:
-        assert running.wait(20) == 1
-        assert running.stderr
-        assert "late: no connection" in running.stderr.read()
+    done = run(*CLIENT, "silent", "8080")
+    assert done.returncode == 1
+    assert "late: no connection" in done.stderr
 
 
 def test_ctrl_c_ends_a_client_that_waits_for_a_name() -> None:
-    with client("silent", "8080", "-n", "100", "--pace", "100") as running:
-        time.sleep(1)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 130
+    with started(*CLIENT, "silent", "8080", "-n", "100", "--pace", "100") as process:
+        assert process.stderr
+        assert process.stderr.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
 
 
 def test_a_refusal_at_two_addresses_is_in_the_words_of_the_system() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         port = taken.getsockname()[1]
-        with client("two", str(port)) as running:
-            assert running.wait(20) == 1
-            assert running.stderr
-            said = running.stderr.read()
-    assert f"no connection to two:{port}: Connection refused" in said
-    assert "Errno" not in said
+        done = run(*CLIENT, "two", str(port))
+    assert done.returncode == 1
+    assert f"no connection to two:{port}: Connection refused" in done.stderr
+    assert "Errno" not in done.stderr
 
 
 def test_output_that_cannot_be_written_is_a_line() -> None:
-    with Server(command(STEPS[4] + "/server.py")) as server, Path("/dev/full").open("w") as full:
-        line = [sys.executable, "-OO", CLIENT, server.host, str(server.port), "--pace", "0"]
-        done = subprocess.run(
-            line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False
-        )
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("took: No space left on device")
-    assert "Traceback" not in done.stderr
+    with servers.start(STEPS[4]) as server, Path("/dev/full").open("w") as full:
+        port = str(server.port)
+        words = command("simple_client.py --pace 0", server.host, port, python=["-OO"])
+        with started(*words, stdout=full) as client:
+            _, said = client.communicate(timeout=30)
+    assert client.returncode == 1
+    assert said.splitlines()[-1].endswith("took: No space left on device")
+    assert "Traceback" not in said

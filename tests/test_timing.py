@@ -3,14 +3,13 @@
 Both are measured in one run with the real client, its pauses scaled down.
 """
 
-import sys
-
 import pytest
 
 from lab.check import limits
 from lab.harness import servers
-from lab.harness.servers import ROOT, Server
+from lab.harness.servers import Server
 from lab.harness.talks import elapsed
+from tests.programs import command
 
 pytestmark = pytest.mark.in_turn
 
@@ -41,7 +40,7 @@ def test_elapsed(step: str) -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("one_at_a_time", True), ("right", False)])
 def test_the_planted_ones_are_told_apart(name: str, expected: bool) -> None:
-    with Server([sys.executable, str(ROOT / "lab" / "broken"), name]) as server:
+    with Server(command("lab/broken", name)) as server:
         found = ratio(server)
     assert one_after_the_other(found) is expected
     assert side_by_side(found) is not expected

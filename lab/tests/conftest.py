@@ -5,13 +5,11 @@ import pytest
 from lab.check import suite
 from lab.exercises import runs
 from lab.tests import commands
-from tests import contract
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell the tests, before they are collected; so many at once take longer than one."""
     commands.FULL = config.getoption("full")
-    contract.resize(config)
     suite.ALL *= 3
     suite.BOUND *= 3
     runs.LIMIT *= 3
