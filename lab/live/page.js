@@ -753,29 +753,29 @@ function draw_lesson() {
   if (!lesson) return;
   const place = $("#lesson"), step = lesson.steps[lesson.at];
   if (!step) return draw_end(place);
-  lesson.met ||= step.until(state); // what has been seen once was seen
+  lesson.met ||= Boolean(step.until(state)); // what has been seen once was seen
   const target = lesson.met ? step.look : step.press;
   const there = target ? document.querySelector(target) : null;
   outline(there);
   if (there && lesson.outlined !== target) { lesson.outlined = target; there.scrollIntoView({ block: "nearest" }); }
   if (!place.children.length) {
-    place.append(make("p", { textContent: said_in(step.say) }), make("p", { className: "question" }), make("p", { className: "answer" }), make("div", { className: "row" },
+    place.append(make("p", { textContent: said_in(step) }), make("p", { className: "question" }), make("p", { className: "answer" }), make("div", { className: "row" },
       make("button", { className: "go", onclick: next_sentence }), make("button", { textContent: T.lost_place, onclick: () => start_lesson(lesson.number) }),
       make("small", { textContent: T.of(lesson.at + 1, lesson.steps.length) })));
-    if (step.ask)
-      $(".question", place).append(`${said_in(step.ask.question)} `, ...step.ask.choices.flatMap((one) => [make("button", { className: "choice", textContent: said_in(one), onclick: () => answer(one) }), " "]));
+    if (step.question)
+      $(".question", place).append(`${said_in(step.question)} `, ...step.choices.flatMap((one) => [make("button", { className: "choice", textContent: said_in(one), onclick: () => answer(one) }), " "]));
   }
   place.dataset.at = lesson.at; place.dataset.there = lesson.met;
   const go = $(".go", place);
-  go.disabled = !lesson.met || Boolean(step.ask && !lesson.chosen);
+  go.disabled = !lesson.met || Boolean(step.question && !lesson.chosen);
   text(go, !lesson.met && step.press ? T.first_press : T.next);
 }
 
 function answer(choice) {
-  const { ask } = lesson.steps[lesson.at], right = ask.choices[ask.right], place = $("#lesson");
+  const step = lesson.steps[lesson.at], right = step.choices[step.right], place = $("#lesson");
   lesson.chosen = choice;
-  ask.choices.forEach((one, i) => place.querySelectorAll(".choice")[i].setAttribute("aria-pressed", String(one === choice)));
-  text($(".answer", place), `${choice === right ? T.right : T.wrong(said_in(right))} ${said_in(ask.because)}`);
+  step.choices.forEach((one, i) => place.querySelectorAll(".choice")[i].setAttribute("aria-pressed", String(one === choice)));
+  text($(".answer", place), `${choice === right ? T.right : T.wrong(said_in(right))} ${said_in(step.because)}`);
   dirty = true;
 }
 
