@@ -45,17 +45,15 @@ class Client:
     async def next(self) -> None:
         """Do the next thing when that before it is done; what the system says of it is said."""
         async with self.turn:
-            if self.things:
-                await self.do(*self.things.pop(0))
-                self.say(did="next", next=self.things[0][0] if self.things else "")
-
-    async def do(self, name: str, thing: Callable[[], Awaitable[None]]) -> None:
-        """Do something now; after what fails there is nothing more to do."""
-        try:
-            await thing()
-        except OSError as error:
-            self.say(did="failed", what=name, error=error.strerror or str(error))
-            self.things.clear()
+            if not self.things:
+                return
+            name, thing = self.things.pop(0)
+            try:
+                await thing()
+            except OSError as error:
+                self.say(did="failed", what=name, error=error.strerror or str(error))
+                self.things.clear()
+            self.say(did="next", next=self.things[0][0] if self.things else "")
 
     async def play(self, pause: float = 0.5) -> None:
         """Do one thing after the other, with so many seconds between two of them."""
@@ -101,11 +99,11 @@ class Client:
         self.leave(reset)
 
     def leave(self, close: Callable[[socket.socket], Any] = socket.socket.close) -> None:
-        """Close the connection."""
+        """Close the connection, once nothing waits for it any more."""
         self.things.clear()
         for task in self.tasks - {asyncio.current_task()}:
             task.cancel()
-        close(self.sock)
+        asyncio.get_running_loop().call_soon(close, self.sock)
 
 
 def shown(data: bytes) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from lab.harness.servers import ServerError
 from lab.live import page
 from lab.live.app import App
 
@@ -35,13 +36,12 @@ class Web(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, port: int = 0) -> None:
+    def __init__(self, app: App, port: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.app = app
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.token = secrets.token_urlsafe(16)
         self.hosts = {f"{host}:{self.server_port}" for host in ("127.0.0.1", "localhost")}
-        self.address = f"http://127.0.0.1:{self.server_port}/?token={self.token}"
         self.readers = 0
         self.came = False
 
@@ -110,11 +110,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.head(HTTPStatus.OK, "text/event-stream")
         try:
             while True:
-                with contextlib.suppress(queue.Empty):
-                    parcel = listener.get(timeout=ALIVE)
-                    self.wfile.write(f"data: {parcel}\n\n".encode())
-                    continue
-                self.wfile.write(b": still here\n\n")
+                try:
+                    said = f"data: {listener.get(timeout=ALIVE)}"
+                except queue.Empty:
+                    said = ": still here"
+                self.wfile.write(f"{said}\n\n".encode())
         finally:
             self.server.readers -= 1
             self.server.loop.call_soon_threadsafe(self.server.app.listeners.discard, listener)
@@ -127,16 +127,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             size = int(self.headers["Content-Length"] or 0)
             wish = json.loads(self.rfile.read(min(size, 1 << 20)))
             self.server.ask(self.server.app.do(wish))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, LookupError, TypeError, ServerError) as error:
             self.answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode(), "text/plain")
         else:
             self.answer(HTTPStatus.OK, b"{}", "application/json")
 
 
 @contextlib.contextmanager
-def serving(app: App, loop: asyncio.AbstractEventLoop, port: int = 0) -> Iterator[Web]:
+def serving(app: App, port: int) -> Iterator[Web]:
     """Serve the page during the block."""
-    with Web(app, loop, port) as web:
+    with Web(app, port) as web:
         thread = threading.Thread(target=web.serve_forever, args=(0.1,), daemon=True)
         thread.start()
         try:
