@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.harness.servers import ROOT
+from lab.harness.servers import ROOT, ServerError
 from lab.live import command, page
 from lab.live.app import App, running
 from lab.live.session import Event
@@ -51,6 +51,8 @@ async def record(app: App, title: str, count: int, pace: float) -> list[Event]:
     """Run a program with so many clients of the script to their end; return what happened."""
     async with running(app):
         await app.open([title])
+        if app.events[-1]["kind"] == "exit":
+            raise ServerError(app.events[-1]["how"])
         (session,) = app.sessions
         async with asyncio.TaskGroup() as talks:
             for number in range(1, count + 1):

@@ -165,7 +165,7 @@ class Session:
         """Add a client, which has not done anything yet; ServerError if nobody serves."""
         how = self.server.ended() if self.server else ""
         if not self.server or not self.server.host or how:
-            raise ServerError(f"the program does not serve; {how}".rstrip("; "))
+            raise ServerError(how or "the program does not serve")
         say = partial(self.say, "client", name=name)
         self.clients[name] = client = Client(kind, self.server.host, self.server.port, say)
         say(did="added", what=kind, next=client.things[0][0])
