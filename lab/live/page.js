@@ -86,7 +86,7 @@ const word = (text) => T.words[text] ?? text.replace(/^send(?= )/, T.send);
 // The state: what all events so far have made of it.
 
 function nothing() {
-  return { servers: [], clients: new Map(), programs: [], kinds: [], paused: false, delay: 0, said: "", t: 0 };
+  return { servers: [], clients: new Map(), paused: false, delay: 0, said: "", t: 0 };
 }
 
 function server() {
@@ -101,11 +101,8 @@ function apply(state, e) {
   const s = state.servers[e.s], thread = "thread" in e ? thread_of(s, e) : null;
   if (e.t) state.t = e.t;
   switch (e.kind) {
-    case "hello": state.programs = e.programs; state.kinds = e.kinds; break;
-    case "reset":
-      Object.assign(state, nothing(), { programs: state.programs, kinds: state.kinds });
-      state.servers = Array.from({ length: e.count }, server);
-      break;
+    case "hello": offer(e); break;
+    case "reset": clear(); Object.assign(state, nothing(), { servers: Array.from({ length: e.count }, server) }); break;
     case "start": s.title = e.title; break;
     case "source": s.files[e.file] = e.text.split("\n"); s.file ||= e.file; break;
     case "mode": state.paused = e.paused; state.delay = e.delay; break;
@@ -283,7 +280,7 @@ function sync(parent, items, key, create, update) {
   });
 }
 
-// What is there of a run that is over goes.
+// What the page has of a run that is over goes.
 function clear() {
   for (const place of [$("#servers"), $("#clients ul"), $("#calls tbody")]) sync(place, [], () => 0);
 }
@@ -472,15 +469,7 @@ function draw_lanes(canvas, threads, number) {
 
 // The clients.
 
-function make_adding(kinds) {
-  const kind = make("select", { ariaLabel: T.kind }, ...kinds.map((one) => new Option(word(one), one)));
-  const about = make("small", { textContent: T.about[kind.value] });
-  kind.onchange = () => text(about, T.about[kind.value]);
-  $(".adding").append(kind, button(T.add, () => wish({ do: "add", kind: kind.value })), about);
-}
-
 function draw_clients() {
-  if (!RECORDED && !$(".adding").children.length && state.kinds.length) make_adding(state.kinds);
   const there = [...state.clients.values()].filter((one) => !one.left);
   const over = (one) => one.at.every((here) => GONE.has(here.state));
   const shown = [...there.filter((one) => !over(one)).slice(-100), ...there.filter(over).slice(-5)];
@@ -523,7 +512,7 @@ function draw_calls() {
   const make_row = () => make("tr", {}, make("td"), make("td"), make("td"), make("td"));
   sync($("#calls tbody"), rows.slice(-60), (one) => `${one.s}/${one.number}`, make_row, (line, one) => {
     if (line.done) return;
-    line.dataset.number = one.number; line.dataset.call = one.begin.call;
+    line.dataset.number = one.number;
     const program = several ? `${state.servers[one.s].title.slice(0, 5)} ` : "";
     const words = [program + one.number, T.short(one.thread), one.what, one.came === null ? "…" : `→ ${one.came}`];
     words.forEach((said, i) => text(line.children[i], said));
@@ -538,16 +527,19 @@ function draw_controls() {
   text($("#hold"), state.paused ? T.go : T.hold);
   $("#hold").setAttribute("aria-pressed", String(state.paused));
   $("#step").disabled = !state.paused;
-  for (const [i, choice] of [$("#program"), $("#beside")].entries()) {
-    if (choice.options.length === i) choice.append(...state.programs.map((one) => new Option(one)));
-    show(choice, state.servers[i]?.title ?? "");
-  }
-  show($("#speed"), state.delay);
+  const [first, second] = state.servers.map((s) => s.title);
+  for (const [choice, value] of [["#program", first ?? ""], ["#beside", second ?? ""], ["#speed", state.delay]])
+    if (document.activeElement !== $(choice)) $(choice).value = value; // or the reader is about to choose
 }
 
-// What is chosen, unless the reader is about to choose.
-function show(choice, value) {
-  if (document.activeElement !== choice) choice.value = value;
+// What there is to choose from: programs, and kinds of clients.
+function offer({ programs, kinds }) {
+  if ($(".adding").children.length) return;
+  for (const choice of ["#program", "#beside"]) $(choice).append(...programs.map((one) => new Option(one)));
+  const kind = make("select", { ariaLabel: T.kind }, ...kinds.map((one) => new Option(word(one), one)));
+  const about = make("small", { textContent: T.about[kind.value] });
+  kind.onchange = () => text(about, T.about[kind.value]);
+  $(".adding").append(kind, button(T.add, () => wish({ do: "add", kind: kind.value })), about);
 }
 
 // The same page in another language, at the same place: of a recording that is in the address.
@@ -608,11 +600,7 @@ function live() {
   make_live();
   const source = new EventSource(`/events?token=${encodeURIComponent(QUERY.get("token") ?? "")}`);
   source.onmessage = (parcel) => {
-    for (const e of JSON.parse(parcel.data)) {
-      if (e.kind === "hello") state = nothing();
-      if (e.kind === "reset") clear();
-      apply(state, e);
-    }
+    for (const e of JSON.parse(parcel.data)) apply(state, e);
     if (state.t) offset = Math.min(offset ?? Infinity, performance.now() / 1000 - state.t);
     dirty = true;
   };
@@ -646,7 +634,7 @@ function to_call(number) {
 }
 
 function to(index) {
-  if (index < at) { state = nothing(); at = 0; clear(); }
+  if (index < at) { state = nothing(); at = 0; }
   while (at < index) apply(state, RECORDED[at++]);
   dirty = true;
 }

@@ -25,10 +25,15 @@ from lab.live.app import App
 ALIVE = 1.0
 """Seconds between two signs of life, so that a closed browser is noticed."""
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
-    " img-src data:; connect-src 'self'"
-)
+ALWAYS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
+        " img-src data:; connect-src 'self'"
+    ),
+}
+"""Headers of every answer."""
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -68,27 +73,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         good = host in self.server.hosts and origin in (None, f"http://{host}")
         good = good and hmac.compare_digest(token or "", self.server.token)
         if not good:
-            self.answer(HTTPStatus.FORBIDDEN, b"not with this address\n", "text/plain")
+            self.answer(HTTPStatus.FORBIDDEN, "not with this address\n")
         return good
 
-    def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
-        """Send a whole answer."""
-        self.head(status, kind, len(body))
-        self.wfile.write(body)
-
-    def head(self, status: HTTPStatus, kind: str, size: int | None = None) -> None:
-        """Send the first part of an answer."""
+    def answer(self, status: HTTPStatus, body: str | None, kind: str = "text/plain") -> None:
+        """Send a whole answer; without a body the head of one that goes on until the end."""
+        data = (body or "").encode()
+        size = {"Connection": "close"} if body is None else {"Content-Length": str(len(data))}
         self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Content-Security-Policy", POLICY)
-        if size is None:
-            self.close_connection = True
-            self.send_header("Connection", "close")
-        else:
-            self.send_header("Content-Length", str(size))
+        for name, value in {"Content-Type": f"{kind}; charset=utf-8", **ALWAYS, **size}.items():
+            self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(data)
 
     def do_GET(self) -> None:
         """Send the page, or events for as long as it is open."""
@@ -96,19 +92,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.allowed(parse_qs(asked.query).get("token", [""])[0]):
             return
         if asked.path == "/":
-            self.answer(HTTPStatus.OK, page.whole().encode(), "text/html")
+            self.answer(HTTPStatus.OK, page.whole(), "text/html")
         elif asked.path == "/events":
             self.events()
         else:
-            self.answer(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
+            self.answer(HTTPStatus.NOT_FOUND, "there is no such page\n")
 
     def events(self) -> None:
         """Send parcels of events, in the form of server-sent events (the HTML standard)."""
         listener = self.server.ask(self.server.app.listen())
         self.server.readers += 1
         self.server.came = True
-        self.head(HTTPStatus.OK, "text/event-stream")
         try:
+            self.answer(HTTPStatus.OK, None, "text/event-stream")
             while True:
                 try:
                     said = f"data: {listener.get(timeout=ALIVE)}"
@@ -128,9 +124,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             wish = json.loads(self.rfile.read(min(size, 1 << 20)))
             self.server.ask(self.server.app.do(wish))
         except (ValueError, LookupError, TypeError, ServerError) as error:
-            self.answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode(), "text/plain")
+            self.answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
         else:
-            self.answer(HTTPStatus.OK, b"{}", "application/json")
+            self.answer(HTTPStatus.OK, "{}", "application/json")
 
 
 @contextlib.contextmanager

@@ -412,7 +412,6 @@ def test_what_it_shows_is_what_was_recorded(chrome: Any, step: str) -> None:
     """Call by call; the last sixty are listed."""
     with Live(step) as live:
         page = Page(chrome, live.url)
-        page.until("state.servers.length && state.kinds.length")
         page.add("script", "script")
         page.click("li[data-client=c1] .play")
         live.do(do="play", client="c2", pause=0.1)
