@@ -24,10 +24,7 @@ Listener = queue.SimpleQueue[str]
 
 
 class App:
-    """All of it. `programs` are the commands that may be opened, by their titles.
-
-    What the browser sends is `do`; all but `tell` and `listen` belongs to the asyncio loop.
-    """
+    """All of it, on one asyncio loop. `programs` are the commands that may be opened, by titles."""
 
     def __init__(self, programs: Mapping[str, Sequence[str]]) -> None:
         self.programs = programs
