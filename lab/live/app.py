@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import json
 import queue
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from lab.harness.servers import ServerError
-from lab.live.clients import KINDS
+from lab.live.clients import KINDS, Client
 from lab.live.session import Event, Session
 
 FLUSH = 0.04
@@ -24,10 +24,7 @@ Listener = queue.SimpleQueue[str]
 
 
 class App:
-    """All of it. `programs` are the commands that may be opened, by their titles.
-
-    What the browser sends is `do`; all but `tell` and `listen` belongs to the asyncio loop.
-    """
+    """All of it, on one asyncio loop. `programs` are the commands that may be opened, by titles."""
 
     def __init__(self, programs: Mapping[str, Sequence[str]]) -> None:
         self.programs = programs
@@ -62,49 +59,39 @@ class App:
         if not self.whole:
             await self.open([session.title for session in self.sessions])
         listener: Listener = queue.SimpleQueue()
-        listener.put(json.dumps([self.hello(), *self.events[: self.told]]))
+        choices = {"kind": "hello", "programs": list(self.programs), "kinds": [*KINDS, TEN]}
+        listener.put(json.dumps([choices, *self.events[: self.told]]))
         self.listeners.add(listener)
         return listener
-
-    def hello(self) -> Event:
-        """Return the first event of all: what there is to choose from."""
-        return {"kind": "hello", "programs": list(self.programs), "kinds": [*KINDS, TEN]}
 
     # What the browser may ask for
 
     async def do(self, wish: Mapping[str, Any]) -> None:
         """Do what the page asks for; ValueError or KeyError if there is no such thing."""
-        name = wish["do"]
+        given = dict(wish)
+        name = given.pop("do")
         if name not in ("open", "add", "next", "play", "write", "remove", "mode", "step"):
             raise ValueError(f"{name!r} is nothing one can do")
-        done = getattr(self, name)(**{key: value for key, value in wish.items() if key != "do"})
-        if isinstance(done, Coroutine):
-            await done
+        await getattr(self, name)(**given)
 
     async def open(self, titles: Sequence[str]) -> None:
         """Start these programs, and end those that ran."""
         commands = {title: self.programs[title] for title in titles}
         async with self.opening:
-            await self.start(commands)
-
-    async def start(self, commands: Mapping[str, Sequence[str]]) -> None:
-        """Start these, by their titles."""
-        await self.close()
-        self.events.clear()
-        self.told = self.size = self.clients = 0
-        self.whole = True
-        self.events.append({"s": 0, "kind": "reset", "count": len(commands)})
-        for number, (title, command) in enumerate(commands.items()):
-
-            def emit(event: Event, number: int = number) -> None:
-                self.emit(number, event)
-
-            self.sessions.append(Session(title, command, emit))
-        for session in self.sessions:
-            try:
-                await session.start()
-            except ServerError as error:
-                session.say("exit", how=str(error))
+            await self.close()
+            self.events.clear()
+            self.told = self.size = self.clients = 0
+            self.whole = True
+            self.emit(0, {"kind": "reset", "count": len(commands)})
+            self.sessions = [
+                Session(title, command, partial(self.emit, number))
+                for number, (title, command) in enumerate(commands.items())
+            ]
+            for session in self.sessions:
+                try:
+                    await session.start()
+                except ServerError as error:
+                    session.say("exit", how=str(error))
 
     async def close(self) -> None:
         """End them all."""
@@ -112,7 +99,7 @@ class App:
         for session in sessions:
             await session.stop()
 
-    def add(self, kind: str) -> None:
+    async def add(self, kind: str) -> None:
         """Add a client to each server, and connect it; ten at once go on by themselves."""
         for _ in range(10 if kind == TEN else 1):
             self.clients += 1
@@ -120,41 +107,43 @@ class App:
                 client = session.add(f"c{self.clients}", "script" if kind == TEN else kind)
                 client.start(client.play() if kind == TEN else client.next())
 
-    def next(self, client: str) -> None:
+    def those(self, client: str) -> list[Client]:
+        """Return a client's connections, one to each server; KeyError if there is no such one."""
+        return [session.clients[client] for session in self.sessions]
+
+    async def next(self, client: str) -> None:
         """Have a client do its next thing."""
-        for session in self.sessions:
-            session.clients[client].start(session.clients[client].next())
+        for one in self.those(client):
+            one.start(one.next())
 
-    def play(self, client: str, pause: float = 0.5) -> None:
+    async def play(self, client: str, pause: float = 0.5) -> None:
         """Have a client do the rest by itself, with so many seconds between two things."""
-        for session in self.sessions:
-            session.clients[client].start(session.clients[client].play(float(pause)))
+        for one in self.those(client):
+            one.start(one.play(float(pause)))
 
-    def write(self, client: str, text: str) -> None:
+    async def write(self, client: str, text: str) -> None:
         """Have a client send what was typed."""
-        for session in self.sessions:
-            one = session.clients[client]
+        for one in self.those(client):
             one.things.append(("send", partial(one.send, text.encode())))
             one.start(one.next())
 
-    def remove(self, client: str) -> None:
+    async def remove(self, client: str) -> None:
         """Have a client leave."""
         for session in self.sessions:
             session.remove(client)
 
-    def mode(self, paused: bool, delay: float = 0.0) -> None:
+    async def mode(self, paused: bool, delay: float = 0.0) -> None:
         """Hold every thread before its next call, or let all go on, so many seconds each."""
-        for number, session in enumerate(self.sessions):
+        for session in self.sessions:
             session.paused, session.delay = bool(paused), min(max(float(delay), 0.0), 10.0)
             if not paused:
                 session.go()
-            self.emit(number, {"kind": "mode", "paused": session.paused, "delay": session.delay})
+            session.emit({"kind": "mode", "paused": session.paused, "delay": session.delay})
 
-    def step(self, session: int | None = None, thread: int | None = None) -> None:
+    async def step(self, session: int | None = None, thread: int | None = None) -> None:
         """Let one thread make its call: of one server, or of each."""
-        for number, one in enumerate(self.sessions):
-            if session in (None, number):
-                one.step(thread)
+        for one in self.sessions if session is None else [self.sessions[session]]:
+            one.step(thread)
 
 
 @contextlib.asynccontextmanager

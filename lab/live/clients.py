@@ -45,17 +45,15 @@ class Client:
     async def next(self) -> None:
         """Do the next thing when that before it is done; what the system says of it is said."""
         async with self.turn:
-            if self.things:
-                await self.do(*self.things.pop(0))
-                self.say(did="next", next=self.things[0][0] if self.things else "")
-
-    async def do(self, name: str, thing: Callable[[], Awaitable[None]]) -> None:
-        """Do something now; after what fails there is nothing more to do."""
-        try:
-            await thing()
-        except OSError as error:
-            self.say(did="failed", what=name, error=error.strerror or str(error))
-            self.things.clear()
+            if not self.things:
+                return
+            name, thing = self.things.pop(0)
+            try:
+                await thing()
+            except OSError as error:
+                self.say(did="failed", what=name, error=error.strerror or str(error))
+                self.things.clear()
+            self.say(did="next", next=self.things[0][0] if self.things else "")
 
     async def play(self, pause: float = 0.5) -> None:
         """Do one thing after the other, with so many seconds between two of them."""
@@ -90,6 +88,10 @@ class Client:
         self.say(did="send", **shown(data))
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
+    async def ask(self, size: int) -> None:
+        """Send a frame of so many bytes, for which as many are owed."""
+        await self.send(b"^" + letters(size) + b"$")
+
     async def finish(self) -> None:
         """Send no more, and go on reading."""
         self.say(did="finish")
@@ -101,11 +103,11 @@ class Client:
         self.leave(reset)
 
     def leave(self, close: Callable[[socket.socket], Any] = socket.socket.close) -> None:
-        """Close the connection."""
+        """Close the connection, once nothing waits for it any more."""
         self.things.clear()
         for task in self.tasks - {asyncio.current_task()}:
             task.cancel()
-        close(self.sock)
+        asyncio.get_running_loop().call_soon(close, self.sock)
 
 
 def shown(data: bytes) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def shown(data: bytes) -> dict[str, Any]:
 
 Thing = tuple[str, Callable[[], Awaitable[None]]]
 
-BY_HAND, DEAF = "by hand", "never reads"
+DEAF = "never reads"
 
 
 def sends(client: Client, *pieces: bytes) -> list[Thing]:
@@ -123,28 +125,18 @@ def sends(client: Client, *pieces: bytes) -> list[Thing]:
     return [(f"send {piece.decode()}", partial(client.send, piece)) for piece in pieces]
 
 
-def script(client: Client) -> list[Thing]:
-    """Do what simple_client.py does."""
-    return [*sends(client, *(piece for piece, _ in SCRIPT)), ("send no more", client.finish)]
-
-
-def deaf(client: Client) -> list[Thing]:
-    """Ask for much, again and again, and take nothing."""
-    return [("ask for 1 MiB", lambda: client.send(b"^" + letters(MiB) + b"$"))] * 16
-
-
-def flood(client: Client) -> list[Thing]:
-    """Send much, all the time."""
-    return [("send 4 MiB", lambda: client.send(b"^" + letters(4 * MiB) + b"$"))] * 4
+def ends(client: Client, *pieces: bytes) -> list[Thing]:
+    """Return things that send these, and then no more."""
+    return [*sends(client, *pieces), ("send no more", client.finish)]
 
 
 KINDS: dict[str, Callable[[Client], Sequence[Thing]]] = {
-    "script": script,
-    BY_HAND: lambda client: [],
+    "script": lambda client: ends(client, *(piece for piece, _ in SCRIPT)),
+    "by hand": lambda client: [],
     "silent": lambda client: [],
-    DEAF: deaf,
-    "half-close": lambda client: [*sends(client, b"^abc$"), ("send no more", client.finish)],
+    DEAF: lambda client: [("ask for 1 MiB", partial(client.ask, MiB))] * 16,
+    "half-close": lambda client: ends(client, b"^abc$"),
     "reset": lambda client: [*sends(client, b"^abc"), ("reset", client.reset)],
-    "flood": flood,
+    "flood": lambda client: [("send 4 MiB", partial(client.ask, 4 * MiB))] * 4,
 }
 """The kinds, and what each does once it is connected."""

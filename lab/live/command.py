@@ -12,7 +12,6 @@ under the observer. Several are shown side by side, with the same clients.
 import argparse
 import asyncio
 import shlex
-import signal
 import sys
 import webbrowser
 from urllib.parse import urlencode
@@ -29,10 +28,8 @@ GONE = 3.0
 def run(args: argparse.Namespace) -> int:
     """Show it until the browser is closed."""
     programs, first = wanted(args)
-    try:
-        return asyncio.run(show(App(programs), first, args))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    asyncio.run(show(App(programs), first, args))
+    return 0
 
 
 def wanted(args: argparse.Namespace) -> tuple[dict[str, list[str]], list[str]]:
@@ -45,24 +42,14 @@ def wanted(args: argparse.Namespace) -> tuple[dict[str, list[str]], list[str]]:
     return PROGRAMS, first or [f"{STEPS[0]}/minimal"]
 
 
-def cancelled_by_signals() -> None:
-    """Have Ctrl-C and SIGTERM end this task where it waits, and what it has started with it."""
-    task = asyncio.current_task()
-    assert task
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-
-
-async def show(app: App, first: list[str], args: argparse.Namespace) -> int:
+async def show(app: App, first: list[str], args: argparse.Namespace) -> None:
     """Serve the page until nobody has it open any more."""
-    cancelled_by_signals()
-    loop = asyncio.get_running_loop()
     async with running(app):
-        with web.serving(app, loop, args.port) as pages:
-            await app.do({"do": "open", "titles": first})
-            asked = {"lang": args.lang, "lesson": args.lesson}
-            more = urlencode({name: value for name, value in asked.items() if value})
-            address = f"{pages.address}&{more}" if more else pages.address
+        with web.serving(app, args.port) as pages:
+            await app.open(first)
+            asked = {"token": pages.token, "lang": args.lang, "lesson": args.lesson}
+            query = urlencode({name: value for name, value in asked.items() if value})
+            address = f"http://127.0.0.1:{pages.server_port}/?{query}"
             print(f"Serving on {address}", flush=True)
             if args.browser:
                 await asyncio.to_thread(webbrowser.open, address)
@@ -70,7 +57,6 @@ async def show(app: App, first: list[str], args: argparse.Namespace) -> int:
             while gone < GONE:
                 await asyncio.sleep(0.1)
                 gone = gone + 0.1 if pages.came and not pages.readers else 0.0
-    return 0
 
 
 def program(text: str) -> str:

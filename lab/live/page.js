@@ -86,104 +86,89 @@ const word = (text) => T.words[text] ?? text.replace(/^send(?= )/, T.send);
 // The state: what all events so far have made of it.
 
 function nothing() {
-  return { servers: [], clients: new Map(), programs: [], kinds: [], paused: false, delay: 0, said: "", t: 0 };
+  return { servers: [], clients: new Map(), paused: false, delay: 0, said: "", t: 0 };
 }
 
 function server() {
   return {
     title: "", files: {}, file: "", threads: new Map(), names: new Map(), never_sleeps: new Set(), set: new Map(), ready: null,
-    mechanism: "", listener: null, peers: new Map(), kernel: null, wake: 0, timers: [], queue: null, calls: 0, vain: 0,
+    mechanism: "", listener: null, peers: new Map(), kernel: null, wake: 0, loop: {}, calls: 0, vain: 0,
     rows: [], exit: "", unseen: false,
   };
 }
 
 function apply(state, e) {
-  const s = state.servers[e.s];
+  const s = state.servers[e.s], thread = "thread" in e ? thread_of(s, e) : null;
   if (e.t) state.t = e.t;
   switch (e.kind) {
-    case "hello": state.programs = e.programs; state.kinds = e.kinds; break;
-    case "reset":
-      Object.assign(state, nothing(), { programs: state.programs, kinds: state.kinds });
-      state.servers = Array.from({ length: e.count }, server);
-      break;
+    case "hello": offer(e); break;
+    case "reset": clear(); Object.assign(state, nothing(), { servers: Array.from({ length: e.count }, server) }); break;
     case "start": s.title = e.title; break;
     case "source": s.files[e.file] = e.text.split("\n"); s.file ||= e.file; break;
     case "mode": state.paused = e.paused; state.delay = e.delay; break;
     case "serves": s.unseen = !e.seen; break;
-    case "exit": s.exit = e.how; for (const thread of s.threads.values()) over(thread, e.t); break;
+    case "exit": s.exit = e.how; for (const one of s.threads.values()) over(one, e.t); break;
     case "kernel": s.kernel = e.backlog ? e : null; break;
-    case "thread": thread_event(s, e); break;
-    case "idle": idle(s, e); break;
-    case "begin": begin(state, s, e); break;
-    case "leave": leave(s, e); break;
-    case "end": end(state, s, e); break;
+    case "thread": if (e.over) over(thread, e.t); break;
+    case "idle": idle(thread, e); break;
+    case "begin": begin(state, s, thread, e); break;
+    case "leave": if (thread.state === "held") enter(thread, e.t); break;
+    case "end": if (thread.call) end(state, s, thread, e); break;
     case "client": client_event(state, s, e); break;
   }
 }
 
-function thread_of(s, number, t) {
-  if (!s.threads.has(number))
-    s.threads.set(number, { number, state: "runs", call: null, lane: [], since: t, until: null });
-  return s.threads.get(number);
+function thread_of(s, e) {
+  if (!s.threads.has(e.thread))
+    s.threads.set(e.thread, { number: e.thread, state: "runs", call: null, lane: [], since: e.t, until: null });
+  return s.threads.get(e.thread);
 }
 
-function thread_event(s, e) {
-  const thread = thread_of(s, e.thread, e.t);
-  if (e.over) over(thread, e.t);
+// What was last in a lane ends, and something else may begin.
+function turn(lane, t, kind = null, label = "") {
+  const last = lane.at(-1);
+  if (last?.until === null) last.until = t;
+  if (kind) lane.push({ from: t, until: null, kind, label });
 }
 
 // Whether a thread sleeps in no call that is recorded.
-function idle(s, e) {
-  const thread = thread_of(s, e.thread, e.t);
+function idle(thread, e) {
   thread.idle = e.idle;
-  if (thread.call) return;
-  close_lane(thread, e.t);
-  if (e.idle) thread.lane.push({ from: e.t, until: null, kind: "in", label: "" });
+  if (!thread.call) turn(thread.lane, e.t, e.idle && "in");
 }
 
 function over(thread, t) {
-  close_lane(thread, t);
+  turn(thread.lane, t);
   thread.state = "over"; thread.call = null; thread.until ??= t;
 }
 
-function close_lane(thread, t) {
-  const open = thread.lane.at(-1);
-  if (open && open.until === null) open.until = t;
+// The call of a thread is made.
+function enter(thread, t) {
+  thread.state = "in"; thread.call.at = t;
+  turn(thread.lane, t, "in", thread.call.call);
 }
 
-function begin(state, s, e) {
-  const thread = thread_of(s, e.thread, e.t);
-  close_lane(thread, e.t);
-  thread.idle = false; thread.call = e; e.never_sleeps = s.never_sleeps.has(e.fd); thread.state = e.held ? "held" : "in"; e.at = e.t;
-  thread.lane.push({ from: e.t, until: null, kind: e.held ? "held" : "in", label: e.call });
+function begin(state, s, thread, e) {
+  thread.idle = false; thread.call = e; e.never_sleeps = s.never_sleeps.has(e.fd);
+  if (e.held) { thread.state = "held"; turn(thread.lane, e.t, "held", e.call); } else enter(thread, e.t);
   if (e.file && s.files[e.file]) s.file = e.file;
   if (["listen", "accept"].includes(e.call)) s.listener = e.fd;
   if (e.call === "setblocking" && e.given?.[0] === false) s.never_sleeps.add(e.fd);
   if (HANDED.test(e.call)) s.set = new Map(e.fds);
   else for (const [fd, way] of e.fds ?? []) way ? s.set.set(fd, way) : s.set.delete(fd);
   if (WAITS.test(e.call)) { s.mechanism = e.call; s.ready = null; }
-  if (e.loop) { s.timers = e.loop.timers ?? []; s.queue = e.loop.queue ?? null; }
+  if (e.loop) s.loop = e.loop;
   s.calls += 1;
-  const what = phrase(s, e) + (e.line ? T.line_at(e.line) : "");
-  s.rows.push({ number: s.calls, s: e.s, thread: e.thread, begin: e, what, came: null });
-  thread.row = s.rows.at(-1);
+  const what = sentence(s, e);
+  thread.row = { number: s.calls, s: e.s, thread: e.thread, begin: e, what, came: null };
+  s.rows.push(thread.row);
   if (s.rows.length > 300) s.rows.splice(0, 100);
   state.said = e.held && thread.last ? `${thread.last}; ${T.before(what)}` : `${name_of(thread)}: ${what}`;
 }
 
-function leave(s, e) {
-  const thread = thread_of(s, e.thread, e.t);
-  if (thread.state !== "held") return;
-  close_lane(thread, e.t);
-  thread.state = "in"; thread.call.at = e.t;
-  thread.lane.push({ from: e.t, until: null, kind: "in", label: thread.call.call });
-}
-
-function end(state, s, e) {
-  const thread = thread_of(s, e.thread, e.t);
-  const call = thread.call;
-  if (!call) return;
-  close_lane(thread, e.t);
+function end(state, s, thread, e) {
+  const { call, row } = thread;
+  turn(thread.lane, e.t);
   if (thread.lane.length > 4000) thread.lane.splice(0, 1000);
   if (e.error === "EAGAIN") s.vain += e.count ?? 1;
   else if (call.call === "accept" && e.result != null) s.peers.set(e.result, e.peer);
@@ -191,9 +176,8 @@ function end(state, s, e) {
   else if (is_wakeup(s, call) && e.result) s.wake += call.call === "send" ? e.result : -e.result;
   if (e.ready) s.ready = e.ready;
   thread.call = null; thread.state = "runs";
-  const came = result(s, call, e);
-  state.said = thread.last = `${name_of(thread)}: ${thread.row.what} → ${came}`;
-  thread.row.came = came;
+  row.came = result(s, call, e);
+  state.said = thread.last = `${name_of(thread)}: ${row.what} → ${row.came}`;
 }
 
 // The two ends of a pair of sockets that the program has for itself have no address.
@@ -205,21 +189,15 @@ function client_event(state, s, e) {
   if (!state.clients.has(e.name)) state.clients.set(e.name, { name: e.name, kind: e.what, next: "", at: [] });
   const client = state.clients.get(e.name);
   const here = (client.at[e.s] ??= { state: "", sent: "", sizes: [0, 0], got: "", lane: [] });
-  const last = here.lane.at(-1);
-  const turn = (kind) => {
-    if (last && last.until === null) last.until = e.t;
-    if (kind) here.lane.push({ from: e.t, until: null, kind });
-  };
+  const be = (what, kind) => { here.state = what; turn(here.lane, e.t, kind); };
   switch (e.did) {
-    case "added": client.kind = e.what; client.next = e.next; break;
-    case "next": client.next = e.next; break;
-    case "connected": s.names.set(e.address, e.name); here.state = "waits"; turn("waits"); break;
-    case "send": here.sent = tail(here.sent + e.data, e.size); here.sizes[0] += e.size; if (here.state !== "waits") turn("asks"); break;
-    case "received":
-      here.got = tail(here.got + e.data, e.size); here.sizes[1] += e.size; here.state = "served"; turn("silent"); break;
-    case "end": here.state = "end"; turn(null); break;
-    case "failed": here.state = "failed"; here.error = `${T.refuses(word(e.what))}: ${e.error}`; turn(null); break;
-    case "reset": case "left": here.state = "left"; client.left = true; client.next = ""; turn(null); break;
+    case "added": case "next": client.next = e.next; break;
+    case "connected": s.names.set(e.address, e.name); be("waits", "waits"); break;
+    case "send": here.sent = tail(here.sent + e.data, e.size); here.sizes[0] += e.size; if (here.state !== "waits") turn(here.lane, e.t, "asks"); break;
+    case "received": here.got = tail(here.got + e.data, e.size); here.sizes[1] += e.size; be("served", "silent"); break;
+    case "end": be("end"); break;
+    case "failed": here.error = `${T.refuses(word(e.what))}: ${e.error}`; be("failed"); break;
+    case "reset": case "left": client.left = true; client.next = ""; be("left"); break;
   }
 }
 
@@ -235,21 +213,26 @@ const WAITS = /^select$|\.(poll|control)$/, HANDED = /^select$|^poll\./;
 function who(s, fd, peer) {
   if (fd === s.listener) return T.listener;
   const address = peer ?? s.peers.get(fd);
-  if (address) return s.names.get(address) ?? address;
+  if (address) return name_at(s, address);
   return s.listener === null ? `${fd}` : `${T.wakeup} (${fd})`;
 }
 
-function phrase(s, e) {
+// Whose address it is, or that itself.
+function name_at(s, address) {
+  return s.names.get(address) ?? address;
+}
+
+function sentence(s, e) {
   const given = (e.given ?? []).map((one) => (typeof one === "string" && !one.startsWith("(") ? JSON.stringify(one) : one));
   if (HANDED.test(e.call)) given.unshift(T.handed_over(e.handed));
   else if (e.fd != null) given.unshift(who(s, e.fd, e.call === "accept" ? null : e.peer));
-  return `${e.call}(${given.join(", ")})`;
+  return `${e.call}(${given.join(", ")})${e.line ? T.line_at(e.line) : ""}`;
 }
 
 function result(s, call, e) {
   if (e.error) return e.error + (e.count > 1 ? `, ${T.times(e.count)}` : "");
-  if (e.ready) return e.ready.length ? e.ready.map((fd) => who(s, fd)).join(", ") : T.nobody;
-  if (call.call === "accept") return T.is(s.names.get(e.peer) ?? e.peer, e.result);
+  if (e.ready) return e.ready.map((fd) => who(s, fd)).join(", ") || T.nobody;
+  if (call.call === "accept") return T.is(name_at(s, e.peer), e.result);
   if (call.call === "recv" && e.result === 0) return T.end;
   if (e.result != null && /^(recv|send)/.test(call.call))
     return T.bytes(e.result) + (call.call === "recv" && e.given?.[0] ? ` ${JSON.stringify(e.given[0])}` : "");
@@ -263,22 +246,21 @@ function name_of(thread) {
 function shown_state(thread) {
   if (thread.state === "runs" && thread.idle) return "idle";
   if (thread.state !== "in") return thread.state;
-  if (thread.call.never_sleeps) return "calling";
   const long = RECORDED ? thread.call.long : clock() - thread.call.at > 0.05;
-  return long ? "sleeps" : "calling";
+  return long && !thread.call.never_sleeps ? "sleeps" : "calling";
 }
 
 // Making the page.
 
-function make(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes))
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key in made && key !== "list") made[key] = value;
-    else made.setAttribute(key, value);
+const $ = (selector, within = document) => within.querySelector(selector);
+
+function make(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
 }
+
+const button = (textContent, onclick, more = {}) => make("button", { textContent, onclick, ...more });
 
 function text(where, value) {
   if (where.textContent !== value) where.textContent = value;
@@ -298,243 +280,221 @@ function sync(parent, items, key, create, update) {
   });
 }
 
-// What is there of a run that is over goes.
+// What the page has of a run that is over goes.
 function clear() {
   for (const place of [$("#servers"), $("#clients ul"), $("#calls tbody")]) sync(place, [], () => 0);
 }
 
-const $ = (selector, within = document) => within.querySelector(selector);
 let state = nothing();
 let at = 0; // in a recording: how many events have been applied
 let drawn = 0; // calls at the last picture
+let drawn_at = 0, said_at = 0; // when that was, and when the page last said something
 let dirty = true;
+
+function say(what) {
+  state.said = what;
+  dirty = true;
+}
+
+const in_state = (wanted) => state.servers.some((s) => [...s.threads.values()].some((one) => one.state === wanted));
 
 function draw() {
   requestAnimationFrame(draw);
-  const moving = !RECORDED && state.servers.some((s) => [...s.threads.values()].some((one) => one.state === "in"));
-  if (!dirty && !(moving && performance.now() - drawn_at > 200)) return;
+  const moving = !RECORDED && in_state("in") && performance.now() - drawn_at > 200;
+  if (!dirty && !moving) return;
   dirty = false; drawn_at = performance.now();
-  const calls = state.servers.reduce((sum, s) => sum + s.calls, 0);
-  draw_controls();
+  RECORDED ? draw_replay() : draw_controls();
   const host = $("#servers");
   host.className = state.servers.length > 1 ? "several" : "";
-  sync(host, state.servers.map((s, number) => ({ s, number })), (one) => one.number, make_server, draw_server);
+  sync(host, [...state.servers.entries()], ([number]) => number, make_server, draw_server);
   draw_clients();
   draw_calls();
-  const skipped = calls - drawn > 100 ? ` (${T.dropped(calls - drawn)})` : "";
-  const exit = state.servers.find((s) => s.exit);
+  const calls = state.servers.reduce((sum, s) => sum + s.calls, 0), skipped = calls - drawn;
   drawn = calls;
   if (performance.now() - said_at > 500 || state.paused || RECORDED) {
     said_at = performance.now();
-    text($("#said"), exit ? T.ended + exit.exit : state.servers.some((s) => s.unseen) ? T.unseen : state.said + skipped);
-    $("#said").classList.toggle("bad", Boolean(exit));
+    const ended = state.servers.find((s) => s.exit), unseen = state.servers.some((s) => s.unseen);
+    const said = state.said + (skipped > 100 ? ` (${T.dropped(skipped)})` : "");
+    text($("#said"), ended ? T.ended + ended.exit : unseen ? T.unseen : said);
+    $("#said").classList.toggle("bad", Boolean(ended));
   } else dirty = true;
   draw_lesson();
   document.documentElement.style.setProperty("--head", `${$("header").offsetHeight}px`);
 }
-let drawn_at = 0, said_at = 0;
 
-function make_server({ number }) {
-  return make("div", { className: "server" },
-    make("section", { className: "program" }, make("h2"), make("ul", { className: "threads" }),
-      make("ol", { className: "code", tabIndex: 0 })),
-    make("section", { className: "kernel" }, make("h2", { textContent: T.kernel }),
-      make("h3", { textContent: T.listening }), make("div", { className: "backlog" }),
-      make("h3", { textContent: T.connections }), make("table", { className: "connections" }),
-      make("div", { className: "mechanism" }), make("div", { className: "loop" })),
-    make("section", { className: "time" }, make("h2"), make("canvas", { className: "lanes", role: "img", ariaLabel: T.time }), make("small", { textContent: T.lane_runs })));
+function make_server() {
+  return make("div", { className: "server", innerHTML: `
+    <section class="program"><h2></h2><ul class="threads"></ul><ol class="code" tabindex="0"></ol></section>
+    <section class="kernel">
+      <h2>${T.kernel}</h2>
+      <h3>${T.listening}</h3><div class="backlog"></div>
+      <h3>${T.connections}</h3>
+      <table class="connections">
+        <thead><tr><th scope="col"></th><th scope="col">${T.unread}</th><th scope="col">${T.unsent}</th></tr></thead>
+        <tbody></tbody>
+      </table>
+      <div class="mechanism" hidden><h3></h3><div class="set"></div><h3>${T.came_back}</h3><div class="ready"></div></div>
+      <div class="loop"></div>
+    </section>
+    <section class="time">
+      <h2></h2><canvas class="lanes" role="img" aria-label="${T.time}"></canvas><small>${T.lane_runs}</small>
+    </section>` });
 }
 
-function draw_server(place, { s, number }) {
+function draw_server(place, [number, s]) {
   text($("h2", place), `${T.program_of}: ${s.title}`);
-  sync($(".threads", place), [...s.threads.values()].slice(-40), (one) => one.number, () => make_thread(number), (row, one) => draw_thread(row, s, one));
-  draw_code($(".code", place), s);
+  const threads = [...s.threads.values()];
+  sync($(".threads", place), threads.slice(-40), (one) => one.number, (one) => make_thread(number, one), (row, one) => draw_thread(row, s, one));
+  draw_code($(".code", place), s, threads);
   draw_kernel(place, s);
   text($(".time h2", place), `${T.time}: ${T.counted(s.calls, s.vain)}`);
-  draw_lanes($("canvas", place), s, number);
+  draw_lanes($("canvas", place), threads.slice(-8), number);
 }
 
-function make_thread(number) {
-  const row = make("li", {}, make("b"), " ", make("span", { className: "state" }), " ", make("span", { className: "call" }), " ");
-  row.append(make("button", { textContent: T.step, className: "step", disabled: true, onclick: () => wish({ do: "step", session: number, thread: row.thread }) }));
-  return row;
+function make_thread(session, thread) {
+  const step = button(T.step, () => wish({ do: "step", session, thread: thread.number }), { className: "step" });
+  return make("li", {}, make("b", { textContent: name_of(thread) }), " ", make("span"), " ", make("span", { className: "call" }), " ", step);
 }
 
 function draw_thread(row, s, thread) {
-  row.thread = thread.number;
-  const shown = shown_state(thread);
+  const [, badge, call, step] = row.children, shown = shown_state(thread);
   row.dataset.state = shown; row.dataset.call = thread.call?.call ?? "";
-  text(row.children[0], name_of(thread));
-  text(row.children[1], T[shown]);
-  row.children[1].className = `state ${shown}`;
-  const what = shown === "idle" ? T.elsewhere : thread.call ? phrase(s, thread.call) + (thread.call.line ? T.line_at(thread.call.line) : "") : "";
-  text(row.children[2], shown === "held" ? T.before(what) : what);
-  row.children[3].disabled = shown !== "held" || RECORDED !== null;
+  text(badge, T[shown]);
+  badge.className = `state ${shown}`;
+  const what = shown === "idle" ? T.elsewhere : thread.call ? sentence(s, thread.call) : "";
+  text(call, shown === "held" ? T.before(what) : what);
+  step.disabled = shown !== "held" || RECORDED !== null;
 }
 
-function draw_code(list, s) {
+function draw_code(list, s, threads) {
   const lines = s.files[s.file];
   if (!lines) return;
-  if (list.file !== s.file) {
-    list.file = s.file;
-    list.setAttribute("aria-label", s.file);
+  if (list.ariaLabel !== s.file) {
+    list.ariaLabel = s.file;
     list.replaceChildren(...lines.map((line) => make("li", {}, make("b", { className: "who" }), make("span", { textContent: line || " " }))));
-    list.marked = new Map();
   }
-  const marks = new Map();
-  for (const thread of s.threads.values())
-    if (thread.call?.file === s.file && thread.call.line)
-      (marks.get(thread.call.line) ?? marks.set(thread.call.line, []).get(thread.call.line)).push(thread);
-  for (const [line, item] of list.marked) if (!marks.has(line)) { item.className = ""; text(item.children[0], ""); list.marked.delete(line); }
-  for (const [line, threads] of marks) {
-    const item = list.children[line - 1];
-    if (!item) continue;
-    const names = threads.slice(0, 2).map((one) => T.short(one.number)).join(" ");
-    text(item.children[0], `${names}${threads.length > 2 ? " …" : ""} ▶`);
-    item.className = threads.some((one) => one.state === "held") ? "at held" : "at";
-    if (!list.marked.has(line) && list.clientHeight) {
-      const top = item.offsetTop - list.offsetTop;
-      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 30) list.scrollTop = top - list.clientHeight / 2;
-    }
-    list.marked.set(line, item);
+  const there = new Map(); // for each line where a thread is, those threads
+  for (const thread of threads) {
+    const line = thread.call?.file === s.file && list.children[thread.call.line - 1];
+    if (line) there.set(line, [...(there.get(line) ?? []), thread]);
+  }
+  for (const line of list.querySelectorAll(".at")) if (!there.has(line)) { line.className = ""; text(line.children[0], ""); }
+  for (const [line, those] of there) {
+    const names = those.slice(0, 2).map((one) => T.short(one.number)).join(" ");
+    text(line.children[0], `${names}${those.length > 2 ? " …" : ""} ▶`);
+    const top = line.offsetTop - list.offsetTop, seen = top - list.scrollTop;
+    if (!line.className && (seen < 0 || seen > list.clientHeight - 30)) list.scrollTop = top - list.clientHeight / 2;
+    line.className = those.some((one) => one.state === "held") ? "at held" : "at";
   }
 }
 
 const MOST = 200; // that are drawn, of anything
 
-function chips(where, all, ready = false, none = T.nobody) {
+function chips(where, all, none, className = "chip") {
   const names = all.length > MOST ? [...all.slice(0, MOST), `+ ${all.length - MOST}`] : all;
-  const wanted = JSON.stringify([names, ready, none]);
+  const wanted = JSON.stringify([names, none]);
   if (where.shown === wanted) return;
   where.shown = wanted;
-  where.replaceChildren(...(names.length
-    ? names.map((name) => make("span", { className: ready ? "chip ready" : "chip", textContent: name }))
-    : [make("span", { className: "none", textContent: none })]));
+  where.replaceChildren(...names.map((textContent) => make("span", { className, textContent })));
+  if (!names.length) where.append(make("span", { className: "none", textContent: none }));
 }
 
 function draw_kernel(place, s) {
-  const backlog = $(".backlog", place), table = $(".connections", place);
-  const label = (address) => s.names.get(address) ?? address;
-  chips(backlog, s.kernel?.backlog.map(label) ?? [], false, s.kernel ? T.nobody : T.unknown);
+  const names = (all) => all?.map((one) => name_at(s, one)) ?? [];
+  chips($(".backlog", place), names(s.kernel?.backlog), s.kernel ? T.nobody : T.unknown);
+  draw_connections($("tbody", place), s);
+  const part = $(".mechanism", place), whom = (all) => [...(all ?? [])].map((fd) => who(s, fd));
+  part.hidden = !s.mechanism;
+  text($("h3", part), `${s.mechanism.split(".")[0]}: ${HANDED.test(s.mechanism) ? T.handed : T.keeps}`);
+  chips($(".set", part), whom(s.set.keys()), T.nobody);
+  chips($(".ready", part), whom(s.ready), s.ready ? T.nobody : T.not_yet, "chip ready");
+  const { timers = [], queue } = s.loop;
+  const lines = [s.wake > 0 && T.wake(s.wake), timers.length && `${T.timers}: ${timers.map(T.due).join(", ")}`, queue && T.queue(queue)];
+  text($(".loop", place), lines.filter(Boolean).join("; "));
+}
+
+function draw_connections(body, s) {
   const accepted = new Map([...s.peers].map(([fd, peer]) => [peer, fd]));
-  const known = s.kernel ? Object.entries(s.kernel.connections) : [...s.peers.values()].map((peer) => [peer, null]);
+  const known = s.kernel ? Object.entries(s.kernel.connections) : [...accepted.keys()].map((peer) => [peer, ["?", "?", ""]]);
   known.sort(([one], [other]) => (accepted.get(one) ?? 1e9) - (accepted.get(other) ?? 1e9));
   const rows = known.slice(0, MOST), more = known.length - rows.length + (s.kernel?.more ?? 0);
   if (more) rows.push([`+ ${more}`, ["", "", ""]]);
-  if (!table.tHead) {
-    table.createTHead().append(make("tr", {}, ...["", T.unread, T.unsent].map((one) => make("th", { textContent: one, scope: "col" }))));
-    table.append(make("tbody"));
-  }
-  sync(table.tBodies[0], rows, ([peer]) => peer, () => make("tr", {}, make("th", { scope: "row" }), make("td"), make("td")), (row, [peer, sizes]) => {
-    row.dataset.peer = label(peer);
-    text(row.children[0], label(peer) + (accepted.has(peer) ? ` (${accepted.get(peer)})` : ""));
-    text(row.children[1], sizes ? `${sizes[0]}` : "?");
-    text(row.children[2], sizes ? `${sizes[1] + sizes[2]}` : "?");
+  const make_row = () => make("tr", {}, make("th", { scope: "row" }), make("td"), make("td"));
+  sync(body, rows, ([peer]) => peer, make_row, (row, [peer, [unread, unsent, there]]) => {
+    row.dataset.peer = name_at(s, peer);
+    text(row.children[0], name_at(s, peer) + (accepted.has(peer) ? ` (${accepted.get(peer)})` : ""));
+    text(row.children[1], `${unread}`);
+    text(row.children[2], `${unsent + there}`);
   });
-  const part = $(".mechanism", place);
-  if (s.mechanism) {
-    if (!part.children.length)
-      part.append(make("h3"), make("div", { className: "set" }), make("h3", { textContent: T.came_back }), make("div", { className: "ready" }));
-    text(part.children[0], `${s.mechanism.split(".")[0]}: ${HANDED.test(s.mechanism) ? T.handed : T.keeps}`);
-    chips(part.children[1], [...s.set.keys()].map((fd) => who(s, fd)));
-    chips(part.children[3], s.ready?.map((fd) => who(s, fd)) ?? [], Boolean(s.ready?.length), s.ready ? T.nobody : T.not_yet);
-  }
-  const loop = $(".loop", place);
-  const lines = [];
-  if (s.wake > 0) lines.push(T.wake(s.wake));
-  if (s.timers.length) lines.push(`${T.timers}: ${s.timers.map((one) => T.due(one)).join(", ")}`);
-  if (s.queue) lines.push(T.queue(s.queue));
-  text(loop, lines.join("; "));
 }
 
 // The lanes of time.
 
 const GONE = new Set(["end", "failed", "left"]);
 const HEIGHT = 16, NAME = 92, WINDOW = 20;
+const LOOKS = { runs: "runs", in: "sleeps", held: "held", waits: "held", silent: "line", asks: "asks" };
 
-function draw_lanes(canvas, s, number) {
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
-  const threads = [...s.threads.values()].slice(-8);
+function draw_lanes(canvas, threads, number) {
+  const style = getComputedStyle(document.documentElement), colour = (name) => style.getPropertyValue(`--${name}`);
   const gone = (client) => GONE.has(client.at[number].state);
   const clients = [...state.clients.values()].filter((one) => one.at[number]).sort((one, other) => gone(one) - gone(other)).slice(0, 10);
+  const lanes = [
+    ...clients.map((one) => [one.name, one.at[number].lane]),
+    ...threads.map((one) => [name_of(one), [{ from: one.since, until: one.until, kind: "runs" }, ...one.lane]]),
+  ];
   const now = RECORDED ? state.t : clock();
   const from = RECORDED ? RECORDED.first : now - WINDOW, until = RECORDED ? RECORDED.last : now;
-  const ratio = devicePixelRatio || 1, width = canvas.clientWidth;
-  const height = (threads.length + clients.length) * (HEIGHT + 4) + 16;
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = lanes.length * (HEIGHT + 4) + 16;
   canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
-  pen.font = "11px system-ui, sans-serif"; pen.textBaseline = "middle";
+  pen.font = "11px system-ui, sans-serif"; pen.textBaseline = "middle"; pen.strokeStyle = colour("ink");
+  const write = (what, x, y, ink) => { pen.fillStyle = colour(ink); pen.fillText(what, x, y); };
   const x = (t) => NAME + Math.max(0, Math.min(1, (t - from) / (until - from || 1))) * (width - NAME - 4);
-  const looks = {
-    runs: colour("runs"), in: colour("sleeps"), held: colour("held"), waits: colour("held"), silent: colour("line"), asks: colour("asks"),
-  };
-  const bar = (y, from, until, kind, label) => {
-    const a = x(from), b = Math.max(x(until), a + 1);
-    pen.fillStyle = looks[kind]; pen.fillRect(a, y, b - a, HEIGHT);
-    pen.strokeStyle = colour("ink"); pen.lineWidth = 1;
-    if (kind === "held" || kind === "waits")
-      for (let i = a; i < b; i += 5) { pen.beginPath(); pen.moveTo(i, y + HEIGHT); pen.lineTo(Math.min(i + 5, b), y); pen.stroke(); }
-    if (label && b - a > pen.measureText(label).width + 6) {
-      pen.fillStyle = colour("ink"); pen.fillText(label, a + 3, y + HEIGHT / 2);
-    }
-  };
   let y = 2;
-  const row = (name, draw_row) => { pen.fillStyle = colour("ink"); pen.fillText(name.slice(0, 15), 0, y + HEIGHT / 2); draw_row(); y += HEIGHT + 4; };
-  for (const client of clients)
-    row(client.name, () => {
-      for (const one of client.at[number].lane) if ((one.until ?? now) >= from) bar(y, one.from, one.until ?? now, one.kind, "");
-    });
-  for (const thread of threads)
-    row(name_of(thread), () => {
-      const end = thread.until ?? now;
-      if (end >= from) bar(y, Math.max(thread.since, from), end, "runs", "");
-      for (const one of thread.lane) if ((one.until ?? now) >= from) bar(y, one.from, one.until ?? now, one.kind, one.label);
-    });
-  pen.fillStyle = colour("dim");
-  pen.fillText(RECORDED ? `${(until - from).toFixed(1)} s` : `- ${WINDOW} s`, NAME, y + 6);
+  for (const [name, bars] of lanes) {
+    write(name.slice(0, 15), 0, y + HEIGHT / 2, "ink");
+    for (const bar of bars.filter((one) => (one.until ?? now) >= from)) {
+      const a = x(bar.from), b = Math.max(x(bar.until ?? now), a + 1);
+      pen.fillStyle = colour(LOOKS[bar.kind]); pen.fillRect(a, y, b - a, HEIGHT);
+      if (LOOKS[bar.kind] === "held")
+        for (let i = a; i < b; i += 5) { pen.beginPath(); pen.moveTo(i, y + HEIGHT); pen.lineTo(Math.min(i + 5, b), y); pen.stroke(); }
+      if (bar.label && b - a > pen.measureText(bar.label).width + 6) write(bar.label, a + 3, y + HEIGHT / 2, "ink");
+    }
+    y += HEIGHT + 4;
+  }
+  write(RECORDED ? `${(until - from).toFixed(1)} s` : `- ${WINDOW} s`, NAME, y + 6, "dim");
   if (RECORDED) { pen.fillStyle = colour("mark"); pen.fillRect(x(now) - 1, 0, 2, y); }
 }
 
 // The clients.
 
 function draw_clients() {
-  const place = $("#clients"), adding = $(".adding", place);
-  text($("h2", place), T.clients);
-  if (!RECORDED && !adding.children.length && state.kinds.length) {
-    const kind = make("select", { ariaLabel: T.kind }, ...state.kinds.map((one) => new Option(word(one), one)));
-    const about = make("small", { textContent: T.about[kind.value] });
-    kind.addEventListener("change", () => text(about, T.about[kind.value]));
-    adding.append(kind, make("button", { textContent: T.add, onclick: () => wish({ do: "add", kind: kind.value }) }), about);
-  }
   const there = [...state.clients.values()].filter((one) => !one.left);
   const over = (one) => one.at.every((here) => GONE.has(here.state));
   const shown = [...there.filter((one) => !over(one)).slice(-100), ...there.filter(over).slice(-5)];
-  sync($("ul", place), shown, (one) => one.name, make_client, draw_client);
+  sync($("#clients ul"), shown, (one) => one.name, make_client, draw_client);
 }
 
-function make_client(client) {
-  const typed = make("input", { ariaLabel: `${client.name}: ${T.line}`, size: 12, value: lines_wanted() ? "7" : "^a$" });
-  const send = (event) => { event.preventDefault(); wish({ do: "write", client: client.name, text: typed.value + (lines_wanted() ? "\n" : "") }); };
+function make_client({ name: client, kind }) {
+  const [example, end] = state.servers.some((s) => /prime|file/.test(s.title)) ? ["7", "\n"] : ["^a$", ""];
+  const typed = make("input", { ariaLabel: `${client}: ${T.line}`, size: 12, value: example });
+  const send = (event) => { event.preventDefault(); wish({ do: "write", client, text: typed.value + end }); };
   const controls = RECORDED ? [] : [
-    make("button", { className: "next", onclick: () => wish({ do: "next", client: client.name }) }),
-    make("button", { className: "play", textContent: T.itself, onclick: () => wish({ do: "play", client: client.name }) }),
-    make("form", { className: "row", onsubmit: send, hidden: client.kind !== "by hand" }, typed, make("button", { textContent: T.send })),
-    make("button", { textContent: T.remove, ariaLabel: `${T.remove} ${client.name}`, onclick: () => wish({ do: "remove", client: client.name }) }),
+    button("", () => wish({ do: "next", client }), { className: "next" }),
+    button(T.itself, () => wish({ do: "play", client }), { className: "play" }),
+    make("form", { className: "row", onsubmit: send, hidden: kind !== "by hand" }, typed, button(T.send)),
+    button(T.remove, () => wish({ do: "remove", client }), { ariaLabel: `${T.remove} ${client}` }),
   ];
-  return make("li", {}, make("b", { textContent: client.name }), ` ${word(client.kind ?? "")} `, make("div", { className: "cells" }), make("div", { className: "row" }, ...controls));
-}
-
-function lines_wanted() {
-  return state.servers.some((s) => /prime|file/.test(s.title));
+  return make("li", {}, make("b", { textContent: client }), ` ${word(kind ?? "")} `, make("div", { className: "cells" }), make("div", { className: "row" }, ...controls));
 }
 
 function draw_client(row, client) {
   row.dataset.client = client.name;
-  sync($(".cells", row), client.at.map((here, number) => ({ here, number })), (one) => one.number, () => make("div", { className: "bytes" }), (cell, { here }) => {
-    const say = { "": "", waits: T.waits, served: "", end: T.end, failed: here.error, left: "" }[here.state];
+  sync($(".cells", row), [...client.at.entries()], ([number]) => number, () => make("div", { className: "bytes" }), (cell, [, here]) => {
     const part = (word, size, data) => size && `${word} ${T.bytes(size)}${data && ` ${JSON.stringify(data)}`}`;
-    text(cell, [part(T.sent, here.sizes[0], here.sent), part(T.got, here.sizes[1], here.got), say].filter(Boolean).join("; "));
+    const how = { waits: T.waits, end: T.end, failed: here.error }[here.state];
+    text(cell, [part(T.sent, here.sizes[0], here.sent), part(T.got, here.sizes[1], here.got), how].filter(Boolean).join("; "));
   });
   const next = $(".next", row);
   if (next) {
@@ -546,19 +506,16 @@ function draw_client(row, client) {
 // The calls, one a row.
 
 function draw_calls() {
-  const rows = state.servers.flatMap((s) => s.rows.slice(-60));
-  if (state.servers.length > 1) rows.sort((a, b) => a.begin.t - b.begin.t);
-  rows.splice(0, rows.length - 60);
-  text($("#calls h2"), T.calls);
+  const several = state.servers.length > 1, rows = state.servers.flatMap((s) => s.rows.slice(-60));
+  if (several) rows.sort((a, b) => a.begin.t - b.begin.t);
   const scroll = $("#calls .scroll"), low = scroll.scrollTop + scroll.clientHeight > scroll.scrollHeight - 30;
-  sync($("#calls tbody"), rows, (one) => `${one.s}/${one.number}`, () => make("tr", {}, ...Array.from({ length: 4 }, () => make("td"))), (line, one) => {
+  const make_row = () => make("tr", {}, make("td"), make("td"), make("td"), make("td"));
+  sync($("#calls tbody"), rows.slice(-60), (one) => `${one.s}/${one.number}`, make_row, (line, one) => {
     if (line.done) return;
-    const s = state.servers[one.s];
-    line.dataset.number = one.number; line.dataset.call = one.begin.call;
-    text(line.children[0], `${state.servers.length > 1 ? `${s.title.slice(0, 5)} ` : ""}${one.number}`);
-    text(line.children[1], T.short(one.thread));
-    text(line.children[2], one.what);
-    text(line.children[3], one.came === null ? "…" : `→ ${one.came}`);
+    line.dataset.number = one.number;
+    const program = several ? `${state.servers[one.s].title.slice(0, 5)} ` : "";
+    const words = [program + one.number, T.short(one.thread), one.what, one.came === null ? "…" : `→ ${one.came}`];
+    words.forEach((said, i) => text(line.children[i], said));
     line.done = one.came !== null;
   });
   if (low) scroll.scrollTop = scroll.scrollHeight;
@@ -567,24 +524,22 @@ function draw_calls() {
 // The controls.
 
 function draw_controls() {
-  const bar = $("#controls");
-  if (!bar.children.length) RECORDED ? make_replay(bar) : make_live(bar);
-  if (RECORDED) {
-    $("#place").value = at;
-    text($("#where"), `${state.servers[0]?.calls ?? 0} / ${RECORDED.calls}`);
-    return;
-  }
   text($("#hold"), state.paused ? T.go : T.hold);
   $("#hold").setAttribute("aria-pressed", String(state.paused));
   $("#step").disabled = !state.paused;
-  if (document.activeElement !== $("#speed")) $("#speed").value = state.delay;
-  const choose = $("#program"), beside = $("#beside");
-  if (choose.options.length !== state.programs.length) {
-    choose.replaceChildren(...state.programs.map((one) => new Option(one)));
-    beside.replaceChildren(new Option(T.nothing, ""), ...state.programs.map((one) => new Option(one)));
-  }
-  if (document.activeElement !== choose) choose.value = state.servers[0]?.title ?? "";
-  if (document.activeElement !== beside) beside.value = state.servers[1]?.title ?? "";
+  const [first, second] = state.servers.map((s) => s.title);
+  for (const [choice, value] of [["#program", first ?? ""], ["#beside", second ?? ""], ["#speed", state.delay]])
+    if (document.activeElement !== $(choice)) $(choice).value = value; // or the reader is about to choose
+}
+
+// What there is to choose from: programs, and kinds of clients.
+function offer({ programs, kinds }) {
+  if ($(".adding").children.length) return;
+  for (const choice of ["#program", "#beside"]) $(choice).append(...programs.map((one) => new Option(one)));
+  const kind = make("select", { ariaLabel: T.kind }, ...kinds.map((one) => new Option(word(one), one)));
+  const about = make("small", { textContent: T.about[kind.value] });
+  kind.onchange = () => text(about, T.about[kind.value]);
+  $(".adding").append(kind, button(T.add, () => wish({ do: "add", kind: kind.value })), about);
 }
 
 // The same page in another language, at the same place: of a recording that is in the address.
@@ -599,35 +554,34 @@ function make_languages() {
   return make("select", { id: "language", ariaLabel: T.language, onchange: change }, ...options);
 }
 
-function make_live(bar) {
+function make_live() {
   const open = () => end_lesson() ?? wish({ do: "open", titles: [...new Set([$("#program").value, $("#beside").value].filter(Boolean))] });
-  const speeds = [[T.full_speed, 0], ...[0.1, 0.5, 1].map((one) => [T.each(one), one])];
-  bar.append(
-    make("button", { id: "hold", title: T.key, onclick: () => wish({ do: "mode", paused: !state.paused, delay: state.delay }) }),
-    make("button", { id: "step", textContent: T.step, onclick: one_call }),
-    make("label", {}, `${T.speed} `, make("select", { id: "speed", onchange: (e) => wish({ do: "mode", paused: false, delay: Number(e.target.value) }) }, ...speeds.map(([name, value]) => new Option(name, value)))),
-    make("label", {}, `${T.program} `, make("select", { id: "program", onchange: open })),
-    make("label", {}, `${T.beside} `, make("select", { id: "beside", onchange: open })),
-    make("button", { id: "again", textContent: T.again, onclick: () => (lesson ? start_lesson(lesson.number) : open()) }),
-    make("label", {}, `${T.lesson} `, make("select", { id: "chosen", onchange: (e) => start_lesson(Number(e.target.value)) },
-      new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one)))),
+  const choice = (id, name, onchange, ...options) => make("label", {}, `${name} `, make("select", { id, onchange }, ...options));
+  const speeds = [new Option(T.full_speed, 0), ...[0.1, 0.5, 1].map((one) => new Option(T.each(one), one))];
+  $("#controls").append(
+    button(T.hold, () => wish({ do: "mode", paused: !state.paused, delay: state.delay }), { id: "hold", title: T.key }),
+    button(T.step, one_call, { id: "step" }),
+    choice("speed", T.speed, (e) => wish({ do: "mode", paused: false, delay: Number(e.target.value) }), ...speeds),
+    choice("program", T.program, open),
+    choice("beside", T.beside, open, new Option(T.nothing, "")),
+    button(T.again, () => (lesson ? start_lesson(lesson.number) : open()), { id: "again" }),
+    choice("chosen", T.lesson, (e) => start_lesson(Number(e.target.value)), new Option(T.no_lesson, 0), ...Object.keys(LESSONS).map((one) => new Option(one))),
     make_languages());
 }
 
 function one_call() {
-  const held = state.servers.some((s) => [...s.threads.values()].some((one) => one.state === "held"));
-  if (held) wish({ do: "step" });
-  else { state.said = T.nobody_held; dirty = true; }
+  in_state("held") ? wish({ do: "step" }) : say(T.nobody_held);
 }
 
 document.addEventListener("keydown", (e) => {
   if (e.target.closest("input, select, button, textarea") && !(RECORDED && e.target.id === "place")) return;
-  if (RECORDED) {
-    const moves = { ArrowRight: 1, ArrowLeft: -1 };
-    if (e.key in moves) { e.preventDefault(); to_call(state.servers[0].calls + moves[e.key]); }
-    if (e.key === "Home" || e.key === "End") { e.preventDefault(); to_call(e.key === "Home" ? 0 : RECORDED.calls); }
-  } else if (e.key === "h") $("#hold").click();
-  else if (e.key === " ") { e.preventDefault(); if (state.paused) one_call(); }
+  const calls = state.servers[0]?.calls;
+  const keys = RECORDED
+    ? { ArrowRight: () => to_call(calls + 1), ArrowLeft: () => to_call(calls - 1), Home: () => to_call(0), End: () => to_call(RECORDED.calls) }
+    : { h: () => $("#hold").click(), " ": () => $("#step").click() };
+  if (!keys[e.key] || e.ctrlKey || e.altKey || e.metaKey) return;
+  e.preventDefault();
+  keys[e.key]();
 });
 
 // A server that runs.
@@ -638,65 +592,56 @@ const clock = () => performance.now() / 1000 - (offset ?? 0);
 async function wish(what) {
   try {
     const answer = await fetch("/do", { method: "POST", headers: { "X-Token": QUERY.get("token") ?? "" }, body: JSON.stringify(what) });
-    if (!answer.ok) { state.said = await answer.text(); dirty = true; }
-  } catch { state.said = T.lost; dirty = true; }
+    if (!answer.ok) say(await answer.text());
+  } catch { say(T.lost); }
 }
 
 function live() {
+  make_live();
   const source = new EventSource(`/events?token=${encodeURIComponent(QUERY.get("token") ?? "")}`);
   source.onmessage = (parcel) => {
-    for (const e of JSON.parse(parcel.data)) {
-      if (e.kind === "hello") state = nothing();
-      if (e.kind === "reset") clear();
-      apply(state, e);
-    }
-    if (state.t) {
-      const ahead = performance.now() / 1000 - state.t;
-      offset = offset === null ? ahead : Math.min(offset, ahead);
-    }
+    for (const e of JSON.parse(parcel.data)) apply(state, e);
+    if (state.t) offset = Math.min(offset ?? Infinity, performance.now() / 1000 - state.t);
     dirty = true;
   };
-  source.onerror = () => { state.said = T.lost; dirty = true; };
+  source.onerror = () => say(T.lost);
 }
 
 // A recording.
 
 function replay() {
-  const open = new Map();
-  let calls = 0;
-  for (const e of RECORDED) {
+  make_replay();
+  const open = new Map(), places = [];
+  for (const [i, e] of RECORDED.entries()) {
     const key = `${e.s}/${e.thread}`;
-    if (e.kind === "begin") { open.set(key, e); calls += 1; }
+    if (e.kind === "begin") { open.set(key, e); e.long = true; places.push(i + 1); }
     if (e.kind === "end" && open.has(key)) { open.get(key).long = e.t - open.get(key).t > 0.002; open.delete(key); }
   }
-  for (const e of open.values()) e.long = true;
-  const times = RECORDED.filter((e) => e.t).map((e) => e.t);
-  Object.assign(RECORDED, { calls, first: times[0], last: times.at(-1) });
-  const place = () => to_call(Number(new URLSearchParams(location.hash.slice(1)).get("call") ?? 0));
+  const times = RECORDED.map((e) => e.t).filter(Boolean), calls = places.length;
+  places.unshift(calls ? places[0] - 1 : 0);
+  places[calls] = RECORDED.length;
+  Object.assign(RECORDED, { calls, places, first: times[0], last: times.at(-1) });
+  const place = () => to_call(parseInt(new URLSearchParams(location.hash.slice(1)).get("call")));
   addEventListener("hashchange", place);
   place();
 }
 
-// Go to just after the begin of a call; 0 is the start.
+// Go to just after the begin of a call; 0 is before the first, and after the last is the end.
 function to_call(number) {
   number = Math.max(0, Math.min(RECORDED.calls, number || 0));
-  let calls = 0, index = 0;
-  while (index < RECORDED.length && !(RECORDED[index].kind === "begin" && calls === number)) calls += RECORDED[index++].kind === "begin";
-  if (number === RECORDED.calls) index = RECORDED.length;
-  else while (index > 0 && RECORDED[index - 1].kind !== "begin" && number > 0) index -= 1;
-  to(index);
+  to(RECORDED.places[number]);
   history.replaceState(null, "", `#call=${number}`);
 }
 
 function to(index) {
-  if (index < at) { state = nothing(); at = 0; clear(); }
+  if (index < at) { state = nothing(); at = 0; }
   while (at < index) apply(state, RECORDED[at++]);
   dirty = true;
 }
 
 let playing = null;
 
-function make_replay(bar) {
+function make_replay() {
   const move = (by) => () => to_call((state.servers[0]?.calls ?? 0) + by);
   const play = () => {
     if (playing) { clearInterval(playing); playing = null; } else playing = setInterval(() => {
@@ -704,13 +649,18 @@ function make_replay(bar) {
     }, 400);
     text($("#play"), playing === null ? T.play : T.pause);
   };
-  bar.append(
-    make("button", { textContent: "|◀", ariaLabel: T.restart, onclick: () => to_call(0) }),
-    make("button", { id: "back", textContent: "◀", ariaLabel: T.back, onclick: move(-1) }),
-    make("button", { id: "forth", textContent: "▶", ariaLabel: T.next, onclick: move(1) }),
-    make("button", { id: "play", textContent: T.play, onclick: play }),
+  $("#controls").append(
+    button("|◀", () => to_call(0), { ariaLabel: T.restart }),
+    button("◀", move(-1), { id: "back", ariaLabel: T.back }),
+    button("▶", move(1), { id: "forth", ariaLabel: T.next }),
+    button(T.play, play, { id: "play" }),
     make("input", { id: "place", type: "range", min: 0, max: RECORDED.length, ariaLabel: T.time, oninput: (e) => to(Number(e.target.value)) }),
     make("span", { id: "where" }), make_languages());
+}
+
+function draw_replay() {
+  $("#place").value = at;
+  text($("#where"), `${state.servers[0]?.calls ?? 0} / ${RECORDED.calls}`);
 }
 
 // A lesson: sentences, each about something that is on the screen.
@@ -728,9 +678,8 @@ async function start_lesson(number, from = null) {
   end_lesson();
   if (!LESSONS[number]) return;
   $("#chosen").value = number;
-  $("#lesson").hidden = false;
-  lesson = { number, steps: LESSONS[number].steps, at: -1 };
-  if (from !== null) { lesson.at = Number(from); return; } // its programs run already
+  lesson = { number, steps: LESSONS[number].steps, at: Number(from ?? -1) };
+  if (from !== null) return; // its programs run already
   await wish({ do: "open", titles: LESSONS[number].programs });
   await next_sentence();
 }
@@ -748,49 +697,52 @@ function outline(wanted = null) {
 }
 
 const said_in = (words) => words[LANG] ?? words.en;
+const from_the_beginning = () => button(T.lost_place, () => start_lesson(lesson.number));
 
 function draw_lesson() {
-  if (!lesson) return;
+  if (!lesson || lesson.at < 0) return;
   const place = $("#lesson"), step = lesson.steps[lesson.at];
+  place.hidden = false;
+  place.dataset.at = lesson.at;
   if (!step) return draw_end(place);
-  lesson.met ||= step.until(state); // what has been seen once was seen
+  lesson.met ||= Boolean(step.until(state)); // what has been seen once was seen
   const target = lesson.met ? step.look : step.press;
-  const there = target ? document.querySelector(target) : null;
+  const there = target ? $(target) : null;
   outline(there);
   if (there && lesson.outlined !== target) { lesson.outlined = target; there.scrollIntoView({ block: "nearest" }); }
   if (!place.children.length) {
-    place.append(make("p", { textContent: said_in(step.say) }), make("p", { className: "question" }), make("p", { className: "answer" }), make("div", { className: "row" },
-      make("button", { className: "go", onclick: next_sentence }), make("button", { textContent: T.lost_place, onclick: () => start_lesson(lesson.number) }),
-      make("small", { textContent: T.of(lesson.at + 1, lesson.steps.length) })));
-    if (step.ask)
-      $(".question", place).append(`${said_in(step.ask.question)} `, ...step.ask.choices.flatMap((one) => [make("button", { className: "choice", textContent: said_in(one), onclick: () => answer(one) }), " "]));
+    const choices = step.choices?.map((one) => button(said_in(one), () => answer(one), { className: "choice" })) ?? [];
+    const question = step.question ? [`${said_in(step.question)} `, ...choices.flatMap((one) => [one, " "])] : [];
+    place.append(make("p", { textContent: said_in(step) }), make("p", { className: "question" }, ...question), make("p", { className: "answer" }),
+      make("div", { className: "row" }, button("", next_sentence, { className: "go" }), from_the_beginning(),
+        make("small", { textContent: T.of(lesson.at + 1, lesson.steps.length) })));
   }
-  place.dataset.at = lesson.at; place.dataset.there = lesson.met;
+  place.dataset.there = lesson.met;
   const go = $(".go", place);
-  go.disabled = !lesson.met || Boolean(step.ask && !lesson.chosen);
+  go.disabled = !lesson.met || Boolean(step.question && !lesson.chosen);
   text(go, !lesson.met && step.press ? T.first_press : T.next);
 }
 
 function answer(choice) {
-  const { ask } = lesson.steps[lesson.at], right = ask.choices[ask.right], place = $("#lesson");
+  const step = lesson.steps[lesson.at], right = step.choices[step.right];
   lesson.chosen = choice;
-  ask.choices.forEach((one, i) => place.querySelectorAll(".choice")[i].setAttribute("aria-pressed", String(one === choice)));
-  text($(".answer", place), `${choice === right ? T.right : T.wrong(said_in(right))} ${said_in(ask.because)}`);
+  document.querySelectorAll(".choice").forEach((one, i) => one.setAttribute("aria-pressed", String(step.choices[i] === choice)));
+  text($("#lesson .answer"), `${choice === right ? T.right : T.wrong(said_in(right))} ${said_in(step.because)}`);
   dirty = true;
 }
 
 function draw_end(place) {
   outline();
   if (place.children.length) return;
-  place.dataset.at = lesson.at;
   const next = lesson.number + 1;
-  place.append(make("p", { textContent: T.lesson_end(lesson.number) }), make("div", { className: "row" },
-    ...(LESSONS[next] ? [make("button", { textContent: T.go_to(next), onclick: () => start_lesson(next) })] : []),
-    make("button", { textContent: T.lost_place, onclick: () => start_lesson(lesson.number) })));
+  const go_on = LESSONS[next] ? [button(T.go_to(next), () => start_lesson(next))] : [];
+  place.append(make("p", { textContent: T.lesson_end(lesson.number) }), make("div", { className: "row" }, ...go_on, from_the_beginning()));
 }
 
 document.title = T.title;
 text($("h1"), RECORDED ? T.recording(RECORDED.find((e) => e.kind === "start")?.title ?? "") : T.title);
+text($("#clients h2"), T.clients);
+text($("#calls h2"), T.calls);
 RECORDED ? replay() : live();
 draw();
 if (!RECORDED && QUERY.get("lesson")) {

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.harness.servers import ROOT
+from lab.harness.servers import ROOT, ServerError
 from lab.live import command, page
 from lab.live.app import App, running
 from lab.live.session import Event
@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
         events = asyncio.run(record(App(programs), first, args.n, args.pace))
     text = page.whole(events)
     if len(text.encode()) > MOST:
-        raise arguments.Wrong(
-            "more has happened than a page can hold: fewer clients, a quicker pace"
-        )
+        raise arguments.Wrong(TOO_MUCH)
     args.out.write_text(text)
     return 0
 
@@ -52,13 +50,14 @@ def run(args: argparse.Namespace) -> int:
 async def record(app: App, title: str, count: int, pace: float) -> list[Event]:
     """Run a program with so many clients of the script to their end; return what happened."""
     async with running(app):
-        await app.do({"do": "open", "titles": [title]})
+        await app.open([title])
+        if app.events[-1]["kind"] == "exit":
+            raise ServerError(app.events[-1]["how"])
         (session,) = app.sessions
-        talks = []
-        for number in range(1, count + 1):
-            talks.append(asyncio.create_task(session.add(f"c{number}", "script").talk(pace)))
-            await asyncio.sleep(APART * pace)
-        await asyncio.gather(*talks)
+        async with asyncio.TaskGroup() as talks:
+            for number in range(1, count + 1):
+                talks.create_task(session.add(f"c{number}", "script").talk(pace))
+                await asyncio.sleep(APART * pace)
         session.look_once()
         if not app.whole:
             raise arguments.Wrong(TOO_MUCH)
@@ -98,16 +97,16 @@ def whole_set(line: dict[str, Any], sets: dict[object, dict[int, str]]) -> dict[
 def of_line(line: dict[str, Any], names: dict[str, str]) -> Sequence[Event]:
     """Return the events of one recorded call: that it begins, and that it ends, if it does."""
     known = {key: value for key, value in line.items() if key not in ("start", "end", "cpu")}
-    begin, end = {"t": line["start"]}, {"t": line["end"]}
     if line["process"] == "client":
         return of_client(line, names[line["local"]]) if line.get("local") else []
     if line["call"] in ("task", "await", "exit"):
         return []
+    begun = {"kind": "begin", "t": line["start"], **known}
+    ended = {"kind": "end", "t": line["end"], **known}
     if line["call"] == "thread":
-        kinds = {"kind": "thread"} | begin | known, {"kind": "thread", "over": True} | end | known
-    else:
-        kinds = {"kind": "begin"} | begin | known, {"kind": "end"} | end | known
-    return kinds if line["end"] is not None else kinds[:1]
+        begun |= {"kind": "thread"}
+        ended |= {"kind": "thread", "over": True}
+    return [begun, ended] if line["end"] is not None else [begun]
 
 
 def of_client(line: dict[str, Any], name: str) -> Sequence[Event]:

@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lab.harness import processes
-from lab.harness.servers import ROOT, Server
+from lab.harness.servers import ROOT, Server, ServerError
 from lab.live.clients import Client
 from lab.observe.run import starting
 
@@ -62,7 +63,8 @@ class Session:
         folder = self.ends.enter_context(tempfile.TemporaryDirectory())
         gate = str(Path(folder, "gate"))
         listening = await asyncio.start_unix_server(self.thread, gate, limit=1 << 20)
-        self.ends.push_async_callback(self.close, listening)
+        self.ends.callback(self.go)
+        self.ends.callback(listening.close)
         self.say("start", title=self.title, command=" ".join(self.command))
         self.server = starting(self.command, Path(gate), stdin=subprocess.DEVNULL)
         self.ends.push_async_callback(asyncio.to_thread, self.server.__exit__)
@@ -70,11 +72,6 @@ class Session:
         self.say("serves", seen=bool(self.shown))
         looking = asyncio.create_task(self.look())
         self.ends.callback(looking.cancel)
-
-    async def close(self, listening: asyncio.Server) -> None:
-        """Let no more threads in, and let go of those that are held."""
-        listening.close()
-        self.go()
 
     async def stop(self) -> None:
         """End it, and its clients; nothing more is heard of it."""
@@ -106,53 +103,42 @@ class Session:
 
     # The gate
 
-    def know(self, event: Event) -> None:
-        """Keep the system's number of a thread for as long as it lives."""
-        if "system" in event:
-            self.threads[event["thread"]] = event["system"]
-        elif event.get("over"):
-            self.threads.pop(event["thread"], None)
-
     async def thread(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Attend to one thread of the server, from its first call to its end."""
-        number = -1
         with (
             contextlib.closing(writer),
             contextlib.suppress(ConnectionError, asyncio.CancelledError),
         ):
             while line := await reader.readline():
                 event: Event = json.loads(line)
-                if event["kind"] == "thread":
-                    self.know(event)
+                if "system" in event:
+                    self.threads[event["thread"]] = event["system"]
+                elif event.get("over"):
+                    self.threads.pop(event["thread"], None)
                 if event["kind"] != "begin":
                     self.emit(event)
                     continue
-                number = event["thread"]
                 self.source(event.get("file"))
                 event["held"] = self.paused or self.delay > 0
                 self.emit(event)
                 if event["held"]:
-                    await self.leave(number)
-                    self.say("leave", thread=number)
+                    await self.leave(event["thread"])
                 writer.write(b"\n")
 
     async def leave(self, thread: int) -> None:
-        """Wait until the thread may go on."""
-        self.held[thread] = asyncio.get_running_loop().create_future()
+        """Wait until the thread may go on: for the chosen delay, and for as long as it is held."""
+        self.held[thread] = future = asyncio.get_running_loop().create_future()
         if not self.paused:
-            asyncio.get_running_loop().call_later(self.delay, self.after_delay, thread)
-        await self.held[thread]
-
-    def after_delay(self, thread: int) -> None:
-        """Let a thread go on at the chosen speed, unless it is held by now."""
-        if not self.paused:
-            self.step(thread)
+            await asyncio.wait([future], timeout=self.delay)
+        if self.paused:
+            await future
+        self.held.pop(thread, None)
+        self.say("leave", thread=thread)
 
     def step(self, thread: int | None = None) -> None:
         """Let one thread make its call: this one, or whoever waits longest."""
-        if thread is None:
-            thread = next(iter(self.held), None)
-        if future := self.held.pop(thread, None) if thread is not None else None:
+        one = next(iter(self.held), -1) if thread is None else thread
+        if future := self.held.pop(one, None):
             future.set_result(None)
 
     def go(self) -> None:
@@ -176,17 +162,13 @@ class Session:
     # The clients
 
     def add(self, name: str, kind: str) -> Client:
-        """Add a client, which has not done anything yet; ValueError if nobody serves."""
-        if not self.server or not self.server.host or self.server.ended():
-            raise ValueError("the program does not serve")
-        client = Client(
-            kind,
-            self.server.host,
-            self.server.port,
-            lambda **did: self.say("client", name=name, **did),
-        )
-        self.clients[name] = client
-        self.say("client", name=name, did="added", what=kind, next=client.things[0][0])
+        """Add a client, which has not done anything yet; ServerError if nobody serves."""
+        how = self.server.ended() if self.server else ""
+        if not self.server or not self.server.host or how:
+            raise ServerError(how or "the program does not serve")
+        say = partial(self.say, "client", name=name)
+        self.clients[name] = client = Client(kind, self.server.host, self.server.port, say)
+        say(did="added", what=kind, next=client.things[0][0])
         return client
 
     def remove(self, name: str) -> None:
@@ -203,18 +185,12 @@ def kernel(port: int) -> Event:
     have arrived at the client and are not read there; of `more` it is not told. Empty where the
     system does not say.
     """
-    backlog, connections, there = [], {}, {}
-    for one in (every := list(processes.connections(port))):
-        if one.peer_port == port:
-            there[one.local] = one.unread
-    for one in every:
-        if one.local_port != port or one.state not in (processes.ESTABLISHED, processes.CLOSE_WAIT):
-            continue
-        if not one.inode:
-            backlog.append(one.peer)
-        connections[one.peer] = [one.unread, one.unsent, there.get(one.peer, 0)]
-    if not every:
+    if not (every := list(processes.connections(port))):
         return {}
-    shown = dict(sorted(connections.items())[:SHOWN])
-    more = len(connections) - len(shown)
-    return {"backlog": backlog, "connections": shown, "more": more}
+    there = {one.local: one.unread for one in every if one.peer_port == port}
+    known = (processes.ESTABLISHED, processes.CLOSE_WAIT)
+    ours = [one for one in every if one.local_port == port and one.state in known]
+    backlog = [one.peer for one in ours if not one.inode]
+    sizes = [(one.peer, [one.unread, one.unsent, there.get(one.peer, 0)]) for one in ours]
+    shown = dict(sorted(sizes)[:SHOWN])
+    return {"backlog": backlog, "connections": shown, "more": len(sizes) - len(shown)}

@@ -18,16 +18,22 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from lab.harness.servers import ServerError
 from lab.live import page
 from lab.live.app import App
 
 ALIVE = 1.0
 """Seconds between two signs of life, so that a closed browser is noticed."""
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
-    " img-src data:; connect-src 'self'"
-)
+ALWAYS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
+        " img-src data:; connect-src 'self'"
+    ),
+}
+"""Headers of every answer."""
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -35,13 +41,12 @@ class Web(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, app: App, loop: asyncio.AbstractEventLoop, port: int = 0) -> None:
+    def __init__(self, app: App, port: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.app = app
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.token = secrets.token_urlsafe(16)
         self.hosts = {f"{host}:{self.server_port}" for host in ("127.0.0.1", "localhost")}
-        self.address = f"http://127.0.0.1:{self.server_port}/?token={self.token}"
         self.readers = 0
         self.came = False
 
@@ -68,27 +73,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         good = host in self.server.hosts and origin in (None, f"http://{host}")
         good = good and hmac.compare_digest(token or "", self.server.token)
         if not good:
-            self.answer(HTTPStatus.FORBIDDEN, b"not with this address\n", "text/plain")
+            self.answer(HTTPStatus.FORBIDDEN, "not with this address\n")
         return good
 
-    def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
-        """Send a whole answer."""
-        self.head(status, kind, len(body))
-        self.wfile.write(body)
-
-    def head(self, status: HTTPStatus, kind: str, size: int | None = None) -> None:
-        """Send the first part of an answer."""
+    def answer(self, status: HTTPStatus, body: str | None, kind: str = "text/plain") -> None:
+        """Send a whole answer; without a body the head of one that goes on until the end."""
+        data = (body or "").encode()
+        size = {"Connection": "close"} if body is None else {"Content-Length": str(len(data))}
         self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Content-Security-Policy", POLICY)
-        if size is None:
-            self.close_connection = True
-            self.send_header("Connection", "close")
-        else:
-            self.send_header("Content-Length", str(size))
+        for name, value in {"Content-Type": f"{kind}; charset=utf-8", **ALWAYS, **size}.items():
+            self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(data)
 
     def do_GET(self) -> None:
         """Send the page, or events for as long as it is open."""
@@ -96,25 +92,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.allowed(parse_qs(asked.query).get("token", [""])[0]):
             return
         if asked.path == "/":
-            self.answer(HTTPStatus.OK, page.whole().encode(), "text/html")
+            self.answer(HTTPStatus.OK, page.whole(), "text/html")
         elif asked.path == "/events":
             self.events()
         else:
-            self.answer(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
+            self.answer(HTTPStatus.NOT_FOUND, "there is no such page\n")
 
     def events(self) -> None:
         """Send parcels of events, in the form of server-sent events (the HTML standard)."""
         listener = self.server.ask(self.server.app.listen())
         self.server.readers += 1
         self.server.came = True
-        self.head(HTTPStatus.OK, "text/event-stream")
         try:
+            self.answer(HTTPStatus.OK, None, "text/event-stream")
             while True:
-                with contextlib.suppress(queue.Empty):
-                    parcel = listener.get(timeout=ALIVE)
-                    self.wfile.write(f"data: {parcel}\n\n".encode())
-                    continue
-                self.wfile.write(b": still here\n\n")
+                try:
+                    said = f"data: {listener.get(timeout=ALIVE)}"
+                except queue.Empty:
+                    said = ": still here"
+                self.wfile.write(f"{said}\n\n".encode())
         finally:
             self.server.readers -= 1
             self.server.loop.call_soon_threadsafe(self.server.app.listeners.discard, listener)
@@ -127,16 +123,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             size = int(self.headers["Content-Length"] or 0)
             wish = json.loads(self.rfile.read(min(size, 1 << 20)))
             self.server.ask(self.server.app.do(wish))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            self.answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode(), "text/plain")
+        except (ValueError, LookupError, TypeError, ServerError) as error:
+            self.answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
         else:
-            self.answer(HTTPStatus.OK, b"{}", "application/json")
+            self.answer(HTTPStatus.OK, "{}", "application/json")
 
 
 @contextlib.contextmanager
-def serving(app: App, loop: asyncio.AbstractEventLoop, port: int = 0) -> Iterator[Web]:
+def serving(app: App, port: int) -> Iterator[Web]:
     """Serve the page during the block."""
-    with Web(app, loop, port) as web:
+    with Web(app, port) as web:
         thread = threading.Thread(target=web.serve_forever, args=(0.1,), daemon=True)
         thread.start()
         try:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import http.client
-import importlib.util
 import itertools
 import json
 import re
@@ -50,32 +49,37 @@ class Live:
         self.place = urlsplit(self.url)
         (self.token,) = parse_qs(self.place.query)["token"]
 
+    @contextlib.contextmanager
+    def answer(self, *request: Any) -> Iterator[http.client.HTTPResponse]:
+        """Ask for something, and have its answer during the block."""
+        connection = http.client.HTTPConnection(self.place.netloc, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request(*request)
+            yield connection.getresponse()
+
     def ask(self, method: str, path: str, body: str = "", **headers: str) -> int:
         """Return the status of an answer."""
-        connection = http.client.HTTPConnection(self.place.netloc, timeout=PATIENCE)
-        with contextlib.closing(connection):
-            connection.request(method, path, body, headers)
-            return connection.getresponse().status
+        with self.answer(method, path, body, headers) as answer:
+            return answer.status
 
-    def events(self, enough: Callable[[list[Event]], bool]) -> list[Event]:
-        """Return all that has happened, once that is enough."""
-        connection = http.client.HTTPConnection(self.place.netloc, timeout=PATIENCE)
-        found: list[Event] = []
-        with contextlib.closing(connection):
-            connection.request("GET", f"/events?token={self.token}")
-            answer = connection.getresponse()
-            deadline = time.monotonic() + PATIENCE
-            while not (found and enough(found)):
-                assert time.monotonic() < deadline, found[-5:]
-                line = answer.readline().decode()
-                if line.startswith("data: "):
-                    found += json.loads(line[6:])
-        return found
+    def wish(self, body: str, **headers: str) -> int:
+        """Wish for something with the token; return the status of the answer."""
+        return self.ask("POST", "/do", body, **{"X-Token": self.token}, **headers)
 
     def do(self, **wish: object) -> None:
         """Wish for something, as the page does."""
-        headers = {"X-Token": self.token}
-        assert self.ask("POST", "/do", json.dumps(wish), **headers) == 200, wish
+        assert self.wish(json.dumps(wish)) == 200, wish
+
+    def events(self, enough: Callable[[list[Event]], object]) -> list[Event]:
+        """Return all that has happened, once that is enough."""
+        found: list[Event] = []
+        deadline = time.monotonic() + PATIENCE
+        with self.answer("GET", f"/events?token={self.token}") as answer:
+            while not (found and enough(found)):
+                assert time.monotonic() < deadline, found[-5:]
+                if (line := answer.readline()).startswith(b"data: "):
+                    found += json.loads(line[6:])
+        return found
 
     def servers(self) -> list[int]:
         """Return the processes of its servers."""
@@ -89,41 +93,40 @@ class Live:
         self.process.communicate(timeout=PATIENCE)
 
 
+def those(events: list[Event], kind: str, **known: object) -> list[Event]:
+    """Return the events of a kind of which this is true."""
+    return [one for one in events if one["kind"] == kind and known.items() <= one.items()]
+
+
 def has(kind: str, number: int = 1, **known: object) -> Callable[[list[Event]], bool]:
-    """Return whether there are so many events of a kind."""
-
-    def enough(events: list[Event]) -> bool:
-        found = [one for one in events if one["kind"] == kind]
-        return sum(known.items() <= one.items() for one in found) >= number
-
-    return enough
+    """Return whether there are so many such events."""
+    return lambda events: len(those(events, kind, **known)) >= number
 
 
 # Without a browser
+
+ANSWER = "*bcdbcuf23436bc1111"
+"""What is owed to a client of the script."""
+
+SILENT = '{"do": "add", "kind": "silent"}'
 
 
 @pytest.mark.aside
 def test_only_the_reader_may_drive_it() -> None:
     with Live("1/minimal") as live:
-        wish, page = json.dumps({"do": "add", "kind": "silent"}), f"/?token={live.token}"
-        good = {"X-Token": live.token}
+        page = f"/?token={live.token}"
         assert live.ask("GET", page) == 200
-        assert live.ask("POST", "/do", wish, **good, Origin=f"http://{live.place.netloc}") == 200
+        assert live.wish(SILENT, Origin=f"http://{live.place.netloc}") == 200
         assert live.ask("GET", "/") == live.ask("GET", "/?token=x") == 403
-        assert live.ask("GET", "/events") == live.ask("POST", "/do", wish) == 403
+        assert live.ask("GET", "/events") == live.ask("POST", "/do", SILENT) == 403
         assert live.ask("GET", page, Host="rebound.example") == 403
-        assert live.ask("POST", "/do", wish, **good, Host="rebound.example") == 403
-        assert live.ask("POST", "/do", wish, **good, Origin="http://elsewhere.example") == 403
-        assert live.ask("POST", "/do", wish, **good, Origin="null") == 403
-        for nonsense in (
-            "",
-            "[]",
-            "{}",
-            '{"do": "close"}',
-            '{"do": "open", "titles": ["/bin/sh"]}',
-        ):
-            assert live.ask("POST", "/do", nonsense, **good) == 400, nonsense
-        came = [e for e in live.events(has("client")) if e["kind"] == "client"]
+        assert live.wish(SILENT, Host="rebound.example") == 403
+        assert live.wish(SILENT, Origin="http://elsewhere.example") == 403
+        assert live.wish(SILENT, Origin="null") == 403
+        shell = '{"do": "open", "titles": ["/bin/sh"]}'
+        for nonsense in ("", "[]", "{}", '{"do": "close"}', shell):
+            assert live.wish(nonsense) == 400, nonsense
+        came = those(live.events(has("client")), "client")
         assert {one["name"] for one in came} == {"c1"}  # of the one that was allowed
 
 
@@ -133,6 +136,9 @@ def test_told_to_end_it_leaves_nothing(number: signal.Signals) -> None:
     with Live("2/minimal", "5/minimal") as live:
         live.do(do="add", kind="ten at once")
         live.do(do="mode", paused=True)
+        live.do(do="add", kind="flood")  # which is still sending
+        live.do(do="next", client="c11")
+        live.events(has("client", 2, name="c11", did="send"))
         servers = live.servers()
         live.process.send_signal(number)
         out, err = live.process.communicate(timeout=PATIENCE)
@@ -154,8 +160,7 @@ def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
         events = live.events(has("exit"))
         assert "ConnectionResetError" in events[-1]["how"]
         assert has("source", file="dies.py")(events)
-        wish = json.dumps({"do": "add", "kind": "silent"})
-        assert live.ask("POST", "/do", wish, **{"X-Token": live.token}) == 400
+        assert live.wish(SILENT) == 400
 
 
 @pytest.mark.aside
@@ -203,10 +208,10 @@ def test_at_a_chosen_speed_each_call_waits() -> None:
         live.do(do="add", kind="by hand")
         live.do(do="write", client="c1", text="^a$")
         events = live.events(has("client", 2, did="received"))
-        held = [one for one in events if one["kind"] == "begin" and one.get("held")]
+        held = those(events, "begin", held=True)
         for one in held[:-1]:
-            (leave, *_) = (e for e in events if e["kind"] == "leave" and e["t"] > one["t"])
-            assert leave["t"] - one["t"] >= 0.19
+            leave = next(at["t"] for at in those(events, "leave") if at["t"] > one["t"])
+            assert leave - one["t"] >= 0.19
         assert len(held) >= 3
 
 
@@ -216,26 +221,18 @@ def test_two_side_by_side_get_the_same() -> None:
         live.do(do="add", kind="script")
         live.do(do="play", client="c1")
         events = live.events(has("client", 2, did="end"))
-        mine = [[one for one in events if wanted(one, number)] for number in (0, 1)]
-        sent = [[one["data"] for one in each if one["did"] == "send"] for each in mine]
-        got = ["".join(one["data"] for one in each if one["did"] == "received") for each in mine]
-        assert sent[0] == sent[1]
-        assert got == ["*bcdbcuf23436bc1111"] * 2
-        selects = [
-            e["handed"] for e in events if e.get("call") == "select" and e["kind"] == "begin"
-        ]
-        polls = [
-            e["handed"] for e in events if e.get("call") == "epoll.poll" and e["kind"] == "begin"
-        ]
+        data = {
+            (did, s): [one["data"] for one in those(events, "client", did=did, s=s)]
+            for did, s in itertools.product(("send", "received"), (0, 1))
+        }
+        assert data["send", 0] == data["send", 1]
+        assert {"".join(data["received", s]) for s in (0, 1)} == {ANSWER}
+        selects, polls = (
+            [one["handed"] for one in those(events, "begin", call=call)]
+            for call in ("select", "epoll.poll")
+        )
         assert 2 in selects[1:]  # all of them, at each call
         assert set(polls) <= {0}
-
-
-def wanted(event: Event, session: int) -> bool:
-    """Return whether a client of this session did or got something."""
-    return (
-        event["kind"] == "client" and event["s"] == session and event["did"] in ("send", "received")
-    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what the kernel holds")
@@ -256,24 +253,22 @@ def test_after_very_much_who_comes_late_gets_a_new_start(monkeypatch: pytest.Mon
     """But nothing is kept from those who are there."""
     monkeypatch.setattr(app, "MOST", 20_000)
 
+    def heard(listener: app.Listener) -> Iterator[Event]:
+        while not listener.empty():
+            yield from json.loads(listener.get())
+
     async def listen() -> tuple[list[Event], list[Event]]:
         async with app.running(app.App(command.PROGRAMS)) as shown:
-            await shown.do({"do": "open", "titles": [f"{STEPS[3]}/minimal"]})
-            early, heard = await shown.listen(), []
+            await shown.open([f"{STEPS[3]}/minimal"])
+            early = await shown.listen()
             while shown.whole:
                 await asyncio.sleep(0.05)
-            while not early.empty():
-                heard += json.loads(early.get())
-            late = await shown.listen()
-            then: list[Event] = []
-            while len(then) < 3:
-                await asyncio.sleep(0.05)
-                while not late.empty():
-                    then += json.loads(late.get())
-            return heard, then
+            first, late = [*heard(early)], await shown.listen()
+            await asyncio.sleep(3 * app.FLUSH)
+            return first, [*heard(late)]
 
     early, late = asyncio.run(listen())
-    calls = [one["call"] for one in early if one["kind"] == "begin"][2:]  # bind, listen
+    calls = [one["call"] for one in those(early, "begin")][2:]  # bind, listen
     assert len(calls) > 30
     assert all({*pair} == {"sleep", "accept"} for pair in itertools.pairwise(calls[1:]))
     assert [one["kind"] for one in late[:3]] == ["hello", "reset", "start"]
@@ -286,27 +281,31 @@ def test_a_replay_of_nothing_is_refused(given: list[str], tmp_path: Path) -> Non
     assert not (tmp_path / "run.html").exists()
 
 
+def test_a_replay_of_a_program_that_does_not_serve_says_why(tmp_path: Path) -> None:
+    done = lab("replay", "--cmd", f"{sys.executable} -c x", "-o", str(tmp_path / "run.html"))
+    assert (done.returncode, "NameError" in done.stderr) == (1, True), done.stderr
+    assert done.stderr.startswith("python -m lab replay: ")
+
+
 # With a browser
+
+WANTED = "no browser: wants chromium, chromedriver and selenium"
 
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
     """Return a browser; it is one for all tests."""
-    binary = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    driver = shutil.which("chromedriver")
-    if not (importlib.util.find_spec("selenium") and binary and driver):
-        pytest.skip("no browser: wants chromium, chromedriver and selenium")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
+    webdriver = pytest.importorskip("selenium.webdriver", reason=WANTED)
+    names = ("chromium", "chromium-browser", "google-chrome")
+    binary = next(filter(None, map(shutil.which, names)), None)
+    if not (binary and (driver := shutil.which("chromedriver"))):
+        pytest.skip(WANTED)
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Service(driver))
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield browser
     browser.quit()
 
@@ -359,19 +358,22 @@ class Page:
 
     def choose(self, selector: str, value: str) -> None:
         """Choose one of several."""
-        change = "one.dispatchEvent(new Event('change'))"
-        self.js(
-            f"(one => {{ one.value = arguments[1]; {change} }})(q(arguments[0]))", selector, value
-        )
+        change = "one.value = arguments[1]; one.dispatchEvent(new Event('change'))"
+        self.js(f"(one => {{ {change} }})(q(arguments[0]))", selector, value)
 
     def add(self, *kinds: str) -> None:
         """Add clients, and wait until they are there."""
         for kind in kinds:
-            count = self.js("all('#clients li').length")
+            count = self.js("clients().length")  # of which not all are shown
             self.until("q('.adding select')")
             self.choose(".adding select", kind)
             self.click(".adding button")
-            self.until("all('#clients li').length > arguments[0]", count)
+            self.until("clients().length > arguments[0]", count)
+
+    def press(self, key: str) -> Any:
+        """Press a key where the focus is; return what has it then."""
+        self.browser.switch_to.active_element.send_keys(key)
+        return self.browser.switch_to.active_element
 
     def write(self, client: str, text: str) -> None:
         """Type something for a client to send."""
@@ -392,18 +394,13 @@ def rows(page: Page) -> list[tuple[int, str, str]]:
     return [(int(number), what, came) for number, what, came in found]
 
 
-def ends(events: list[Event], thread: int) -> list[Event]:
-    """Return what came of a thread's calls, one after the other."""
-    return [one for one in events if one["kind"] == "end" and one["thread"] == thread]
-
-
 def agreed(page: Page, live: Live) -> list[Event]:
     """Return what has happened, once the servers are held and the page is as far."""
     page.until("state.paused")
     deadline = time.monotonic() + PATIENCE
     while True:
         events = live.events(has("mode"))
-        begun = sum(one["kind"] == "begin" for one in events)
+        begun = len(those(events, "begin"))
         here = page.js("[state.servers[0].calls, Number(all('#calls tr').at(-1).dataset.number)]")
         if here == [begun, begun]:
             return events
@@ -415,15 +412,14 @@ def test_what_it_shows_is_what_was_recorded(chrome: Any, step: str) -> None:
     """Call by call; the last sixty are listed."""
     with Live(step) as live:
         page = Page(chrome, live.url)
-        page.until("state.servers.length && state.kinds.length")
         page.add("script", "script")
         page.click("li[data-client=c1] .play")
         live.do(do="play", client="c2", pause=0.1)
         page.until("clients().every(one => one?.state === 'end')")
         page.click("#hold")
         events = agreed(page, live)
-        begun = [one for one in events if one["kind"] == "begin"]
-        ended = {one["thread"]: iter(ends(events, one["thread"])) for one in begun}
+        begun = those(events, "begin")
+        ended = {one["thread"]: iter(those(events, "end", thread=one["thread"])) for one in begun}
         came_of = [next(ended[one["thread"]], None) for one in begun]
         listed = rows(page)
         first = len(begun) - len(listed)
@@ -496,8 +492,7 @@ def test_a_hundred_clients(chrome: Any) -> None:
         page = Page(chrome, live.url)
         page.add(*["ten at once"] * 10)
         page.until("clients().filter(one => one.state === 'end').length === 100")
-        got = page.js("clients().map(one => one.got)")
-        assert set(got) == {"*bcdbcuf23436bc1111"}
+        assert set(page.js("clients().map(one => one.got)")) == {ANSWER}
         page.click("#hold")
         agreed(page, live)
         page.picture("hundred")
@@ -517,9 +512,8 @@ def test_a_lesson_can_be_walked(chrome: Any, number: int) -> None:
                     page.js("q(arguments[0])?.click()", press)
                 time.sleep(0.2)
             page.until("all('.look').length === 1")
-            assert page.js(
-                "(box => box.width * box.height > 0)(q('.look').getBoundingClientRect())"
-            )
+            box = page.js("q('.look').getBoundingClientRect()")
+            assert box["width"] * box["height"] > 0
             if page.js("all('#lesson .choice').length"):
                 assert page.js("q('#lesson .go').disabled")
                 page.click("#lesson .choice")
@@ -577,11 +571,10 @@ def test_a_replay_needs_no_network_and_keeps_the_place(chrome: Any, replayed: Pa
         page.shows("#where", f"17 / {calls}")
         assert rows(page)[-1][0] == 17
         last = page.text("#calls tr:last-child td:nth-child(3)")
-        press = page.browser.switch_to.active_element.send_keys
         left, right = Keys.ARROW_LEFT, Keys.ARROW_RIGHT
         moves = ((left, 16), (left, 15), (right, 16), (Keys.HOME, 0), (Keys.END, calls))
         for key, number in moves:
-            press(key)
+            page.press(key)
             page.shows("#where", f"{number} / {calls}")
             assert page.js("location.hash") == f"#call={number}"
         page.js("(location.hash = '#call=17', true)")
@@ -602,9 +595,8 @@ def test_what_observe_wrote_can_be_replayed(chrome: Any, tmp_path: Path) -> None
     page = Page(chrome, f"{run.as_uri()}#call=8")
     page.shows("#where", "8 / ")
     lines = [json.loads(line) for line in calls.read_text().splitlines()]
-    begun = [
-        one for one in lines if one["process"] == "server" and one["call"] not in ("exit", "thread")
-    ]
+    ours = [one for one in lines if one["process"] == "server"]
+    begun = [one for one in ours if one["call"] not in ("exit", "thread")]
     assert page.js("RECORDED.calls") == len(begun)
     assert rows(page)[-1][1].startswith(begun[7]["call"])
     page.picture("from_observe")
@@ -616,14 +608,13 @@ def test_keyboard_only(chrome: Any) -> None:
     with Live("1/minimal") as live:
         page = Page(chrome, live.url)
         page.until("state.servers.length && q('.adding button')")
-        focus = "document.activeElement"
 
         def tab_to(selector: str) -> Any:
             for _ in range(60):
-                page.browser.switch_to.active_element.send_keys(Keys.TAB)
-                if page.js(f"{focus}.matches(arguments[0])", selector):
-                    assert page.js(f"getComputedStyle({focus}).outlineStyle") != "none"
-                    return page.browser.switch_to.active_element
+                found = page.press(Keys.TAB)
+                if page.js("arguments[0].matches(arguments[1])", found, selector):
+                    assert page.js("getComputedStyle(arguments[0]).outlineStyle", found) != "none"
+                    return found
             raise AssertionError(f"no way to {selector}")
 
         tab_to(".adding select").send_keys("by hand")
@@ -634,19 +625,17 @@ def test_keyboard_only(chrome: Any) -> None:
         tab_to("#clients li input").send_keys("x")
         live.do(do="add", kind="silent")  # what changes around it takes nothing from who types
         page.until("all('#clients li').length === 2")
-        page.browser.switch_to.active_element.send_keys("y")
-        assert page.js("document.activeElement.value").endswith("xy")
+        assert page.press("y").get_property("value").endswith("xy")
         page.js("document.activeElement.blur()")
-        page.browser.switch_to.active_element.send_keys("h")
+        page.press("h")
         page.until("state.paused")
         assert page.js("q('#hold').getAttribute('aria-pressed')") == "true"
         page.write("c1", "^xyz$")
         page.until("state.servers[0].threads.get(0).state === 'held'")
         page.js("document.activeElement.blur()")
-        page.browser.switch_to.active_element.send_keys(" ")
+        page.press(" ")
         page.shows('li[data-client="c1"]', 'yz{"')
-        said = page.js("q('#said').getAttribute('aria-live')")
-        assert said == "polite"
+        assert page.js("q('#said').getAttribute('aria-live')") == "polite"
         page.until("q('#said').textContent.includes('recv')")
 
 
