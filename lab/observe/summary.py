@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lab.observe.inside.sitecustomize import ASLEEP
-from lab.observe.record import RECEIVES, Event, Recording, idle
+from lab.observe.record import RECEIVES, SERVER, Event, Recording, idle
 from lab.show.tables import aligned
 
 SPIN, ROUNDS = 0.1, 100
@@ -131,10 +131,8 @@ def text(recording: Recording) -> str:
     found = summary(recording)
     table = [["", "calls", "in vain", "slept in it", "of the time"]]
     for name, kind in found.kinds.items():
-        share = kind.slept / found.lived if found.lived else 0.0
-        table.append(
-            [name, f"{kind.calls}", f"{kind.wasted or ''}", f"{kind.slept:.3f} s", f"{share:.1%}"]
-        )
+        slept = f"{kind.slept:.3f} s", f"{kind.slept / (found.lived or 1):.1%}"
+        table.append([name, f"{kind.calls}", f"{kind.wasted or ''}", *slept])
     return "\n".join([aligned(table), "", *sentences(recording, found)])
 
 
@@ -147,7 +145,7 @@ def sentences(recording: Recording, found: Summary) -> Iterator[str]:
         if found.requests
         else "no packet came in, as far as is seen"
     )
-    share = found.elsewhere / found.lived if found.lived else 0.0
+    share = found.elsewhere / (found.lived or 1)
     yield (
         f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
         f" {found.seconds:.2f} s, and for {share:.1%} of the time waited in none of these calls"
@@ -159,5 +157,5 @@ def sentences(recording: Recording, found: Summary) -> Iterator[str]:
     if recording.others:
         yield f"processes that it started: {recording.others}; what they did is not seen"
     if recording.cost is not None:
-        made = sum(event.count for event in recording.events if event.process == "server") or 1
+        made = sum(event.count for event in recording.of(SERVER)) or 1
         yield f"recording took {recording.cost / made * 1e6:.0f} us for each call"

@@ -74,38 +74,32 @@ def client_lane(recording: Recording, client: str, name: str) -> Lane:
 def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: float) -> Lane:
     """Return what a thread did: in which call it slept, and when it ran."""
     begun, ended = summary.lifetime(events, until)
-    bars = [Bar(RUN, begun, ended)]
-    for start, end in idle(events):
-        if begun < end and start < ended:
-            bars.append(Bar(ELSEWHERE, max(start, begun), min(end, ended), ELSEWHERE))
+    bars = [Bar(ELSEWHERE, start, end, ELSEWHERE) for start, end in idle(events)]
     for event in events:
-        start, end = max(event.start, begun), min(event.end, ended)
-        if end > start and event.slept > ASLEEP and event.call not in LASTING:
+        if event.slept > ASLEEP and event.call not in LASTING:
             client = "" if event.call == "accept" else names.get(event.client or "", "")
             label = f"{event.call} {client}".strip() + f", line {event.line}"
-            bars.append(Bar(kind(event.call), start, end, label))
+            bars.append(Bar(kind(event.call), event.start, event.end, label))
     share = summary.ran(events, begun, ended) / max(ended - begun, 1e-9)
     title = "main thread" if thread == 0 else f"thread {thread}"
-    return Lane(f"{title}: runs {share:.2%}", bars)
+    return Lane(f"{title}: runs {share:.2%}", running(begun, ended, bars))
 
 
 def task_lane(events: list[Event], until: float) -> Lane:
     """Return what a task did: at which line it awaited, and when it ran."""
     life, *awaits = events
-    begun, ended = max(0.0, life.start), min(life.end, until)
-    bars = [Bar(RUN, begun, ended)]
+    bars = []
     for event in awaits:
-        start, end = max(event.start, begun), min(event.end, ended)
-        if end > start:
-            bars.append(
-                Bar(
-                    AWAIT,
-                    start,
-                    end,
-                    f"{str(event.function).rpartition('.')[2]}, line {event.line}",
-                )
-            )
-    return Lane(f"{life.name}: {life.function}", bars)
+        function = str(event.function).rpartition(".")[2]
+        bars.append(Bar(AWAIT, event.start, event.end, f"{function}, line {event.line}"))
+    begun, ended = max(0.0, life.start), min(life.end, until)
+    return Lane(f"{life.name}: {life.function}", running(begun, ended, bars))
+
+
+def running(begun: float, ended: float, others: Sequence[Bar]) -> list[Bar]:
+    """Return that somebody ran between two times, and over that as much of the others as fits."""
+    cut = (one._replace(start=max(one.start, begun), end=min(one.end, ended)) for one in others)
+    return [Bar(RUN, begun, ended), *(one for one in cut if one.end > one.start)]
 
 
 def kind(call: str) -> str:
@@ -158,7 +152,7 @@ def panel(axes: Any, title: str, rows: list[Lane], until: float) -> None:
                 axes.text(place, row, bar.label, **WRITTEN)
         for mark, at in lane.marks:
             axes.plot(at, row, **MARKS[mark])
-    clients = sum(bool(lane.bars[0].kind == WAITING) for lane in rows)
+    clients = sum(lane.bars[0].kind == WAITING for lane in rows)
     axes.axhline(clients - 0.5, color="#999999", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [lane.name for lane in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.45, -0.55)
