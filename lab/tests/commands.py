@@ -9,11 +9,12 @@ FULL = False
 """Whether pytest was given `--full`."""
 
 
-def lab(*words: str) -> "subprocess.CompletedProcess[str]":
+def lab(*words: str, stdin: int | None = None) -> "subprocess.CompletedProcess[str]":
     """Run a command of the lab to its end; return its status and what it printed."""
     return subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=ROOT,
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=50,
