@@ -80,7 +80,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 """
 
 
-def lines(record: Path) -> list[dict[str, Any]]:
+def recorded(record: Path) -> list[dict[str, Any]]:
     """Return what was recorded there."""
     return [json.loads(line) for line in record.read_text().splitlines()]
 
@@ -96,15 +96,15 @@ def test_steps_1_and_3_never_accept_while_they_serve(talked: tuple[str, Recordin
 def test_who_waits_in_the_backlog_is_seen_from_the_client(talked: tuple[str, Recording]) -> None:
     """Each is connected at once; when it is greeted is another matter."""
     step, recording = talked
-    connected, greeted, left = [], [], []
+    connected, heard, left = [], [], []
     for client in recording.clients():
         mine = [event for event in recording.of(CLIENT) if event.client == client]
         assert mine[0].call == "connect"
         connected.append(mine[0].end)
-        greeted.append(next(event.end for event in mine if event.call == "recv" and event.result))
+        heard.append(next(event.end for event in mine if event.call == "recv" and event.result))
         left.append(mine[-1].end)
     assert max(connected) < min(left)
-    assert (max(greeted) < min(left)) == (step not in (SEQUENTIAL, BLOCKING))
+    assert (max(heard) < min(left)) == (step not in (SEQUENTIAL, BLOCKING))
 
 
 def wasted(step: str, count: int) -> int:
@@ -222,7 +222,7 @@ def test_what_never_ends_is_there_too() -> None:
 def test_work_in_a_pool(tmp_path: Path) -> None:
     record = tmp_path / "record"
     subprocess.run(run.observed(program(tmp_path, POOL), record), check=True, timeout=20)
-    *called, last = lines(record)
+    *called, last = recorded(record)
     assert [line["thread"] for line in called if line["call"] == "sleep"] == [1, 1]
     assert last["call"] == "exit"
 
@@ -423,7 +423,7 @@ def test_a_program_does_what_it_does_without_us(
     Path(script).chmod(0o755)
     words = [*(word.format("program.py") for word in command), "argument"]
     assert shown(words, tmp_path) == shown(run.observed(words, tmp_path / "record"), tmp_path)
-    assert lines(tmp_path / "record")[-1]["call"] == "exit"
+    assert recorded(tmp_path / "record")[-1]["call"] == "exit"
 
 
 def shown(command: list[str], folder: Path) -> tuple[int, str, str]:
@@ -627,8 +627,8 @@ def test_tasks_await_where_they_do(tmp_path: Path) -> None:
     command = run.observed(program(tmp_path, TASKS), record)
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     moment, stacks = json.loads(done.stdout)
-    names = {line["task"]: line["name"] for line in lines(record) if line["call"] == "task"}
-    then = [line for line in lines(record) if line["start"] < moment < line["end"]]
+    names = {line["task"]: line["name"] for line in recorded(record) if line["call"] == "task"}
+    then = [line for line in recorded(record) if line["start"] < moment < line["end"]]
     awaits = {names[line["task"]]: line.get("line") for line in then if line["call"] == "await"}
     assert awaits == {"wait": 4, "through": 4, "library": None}
     assert stacks["through"][:2] == [6, 4]
@@ -735,7 +735,7 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "6 packets came in" in done.stdout
     assert "recording took" in done.stdout
-    assert {line["process"] for line in lines(calls)} == {SERVER, CLIENT}
+    assert {line["process"] for line in recorded(calls)} == {SERVER, CLIENT}
 
 
 def test_a_wrong_server_is_told_of() -> None:
