@@ -15,7 +15,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 class Recorder:
-    """A poller, or a loop, that only takes note of whom it is to watch: no client, if it `fails`."""
+    """A poller, or a loop, that takes note of whom it is to watch; of no client, if it `fails`."""
 
     fails: Exception | None = None
 
