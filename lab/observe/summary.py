@@ -32,29 +32,22 @@ class Summary:
     """What a server did from the coming of the first client to the leaving of the last.
 
     `seconds` is how long that was, and `lived` the same added up for each thread that made a call
-    in it. `requests` is how many packets with bytes came in, `woken` how often a thread had slept
-    in a call, `ran` the seconds of CPU time, and `elsewhere` those in which a thread neither ran
-    nor was in a call.
+    in it. `calls` is how many there were in all, `wasted` how many of them came to nothing,
+    `requests` how many packets with bytes came in, `woken` how often a thread had slept in a call,
+    `ran` the seconds of CPU time, and `elsewhere` those in which a thread neither ran nor was in a
+    call.
     """
 
     seconds: float
     kinds: dict[str, Kind] = field(default_factory=dict)
+    calls: int = 0
+    wasted: int = 0
     threads: int = 0
     lived: float = 0.0
     requests: int = 0
     woken: int = 0
     ran: float = 0.0
     elsewhere: float = 0.0
-
-    @property
-    def calls(self) -> int:
-        """How many there were in all."""
-        return sum(kind.calls for kind in self.kinds.values())
-
-    @property
-    def wasted(self) -> int:
-        """How many of them came to nothing."""
-        return sum(kind.wasted for kind in self.kinds.values())
 
 
 def summary(recording: Recording) -> Summary:
@@ -71,6 +64,8 @@ def summary(recording: Recording) -> Summary:
         found.woken += slept > ASLEEP
         came_in = event.call in RECEIVES and event.client in recording.visitors
         found.requests += came_in and bool(event.result)
+    found.calls = sum(kind.calls for kind in kinds.values())
+    found.wasted = sum(kind.wasted for kind in kinds.values())
     # What it slept in comes first, the rest in the order of the alphabet.
     found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
     for events in recording.threads().values():

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lab.observe import asked, summary
+from lab.observe import command, summary
 from lab.observe.inside.sitecustomize import ASLEEP
 from lab.observe.record import LASTING, RECEIVES, SENDS, WAITS, Event, Recording, idle
 from lab.show import arguments
@@ -200,13 +200,13 @@ def run(args: argparse.Namespace) -> int:
     arguments.want_matplotlib()
     from lab.show import pictures
 
-    recordings = asked.recordings(args)
+    recordings = command.recordings(args)
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    asked.add_arguments(parser)
+    command.add_recorded(parser)
     add, file = parser.add_argument, arguments.file
     add("-o", "--out", metavar="FILE", type=file, required=True, help="the picture, an SVG")

@@ -21,6 +21,7 @@ NOT_HELD = ("thread", "task", "await")
 """What is no call."""
 
 WAITS = ("select", "epoll.poll", "poll.poll", "kqueue.control")
+"""The calls that wait for several."""
 
 Event = dict[str, Any]
 
