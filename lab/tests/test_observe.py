@@ -16,6 +16,7 @@ from subprocess import PIPE
 from textwrap import indent
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -498,24 +499,15 @@ def test_a_socket_that_is_collected_has_a_close(handed_over: Recording) -> None:
     assert closed.client == came
 
 
-class Kqueue:
-    """One that has nothing."""
-
-    def control(self, changes: list[SimpleNamespace], most: int) -> list[SimpleNamespace]:
-        """Return as many as may be."""
-        return changes[:most]
-
-
 def test_what_kqueue_is_told_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sitecustomize, "recorder", recorder := sitecustomize.Recorder())
     recorder.file = str(tmp_path / "record")
-    observed = type("kqueue", (sitecustomize.ObservedKernel,), {"kind": "kqueue", "real": Kqueue})()
+    observed = type("kqueue", (sitecustomize.ObservedKernel,), {"kind": "kqueue", "real": Mock})()
     for name, add in ((-1, 1), (-2, 1), (-1, 0), (-2, 0)):
         observed.control([SimpleNamespace(ident=7, filter=name, flags=add)], 0)
-    assert [event["fds"] for event in recorder.ended] == [
-        [(7, what)] for what in ("r", "rw", "w", "")
-    ]
-    assert observed.control(None, 0) == []
+    told = [event["fds"] for event in recorder.ended]
+    assert told == [[(7, what)] for what in ("r", "rw", "w", "")]
+    assert observed.control(None, 0) is observed._kernel.control.return_value
 
 
 def test_what_select_and_epoll_are_told_adds_up() -> None:
@@ -718,9 +710,9 @@ def test_another_protocol_and_its_timeline(tmp_path: Path) -> None:
     client = f"{sys.executable} -c 'import http.client\n"
     client += 'it = http.client.HTTPConnection("{host}", {port})\nit.request("GET", "/")\n'
     client += "it.getresponse().read()'"
-    server = f"{sys.executable} -u -m http.server --bind 127.0.0.1 {{port}}"
+    command = f"{sys.executable} -u -m http.server --bind 127.0.0.1 {{port}}"
     file = tmp_path / "http.svg"
-    done = lab("timeline", "--cmd", server, "--client", client, "-o", str(file))
+    done = lab("timeline", "--cmd", command, "--client", client, "-o", str(file))
     assert done.returncode == 0, done.stderr
     drawn = file.read_text()
     for word in ("conn0", "sent", "answered", "http.server"):

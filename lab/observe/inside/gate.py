@@ -35,14 +35,13 @@ class Gate:
 
     def before(self, event: Event) -> None:
         """Say which call comes next, and wait for leave; of a thread, say that it is there."""
-        if event["call"] in NOT_HELD or getattr(self.here, "call", None):
-            if event["call"] == "thread":
-                self.say("thread", time.monotonic(), event)
-            return
-        self.here.call = event
-        self.say("begin", time.monotonic(), {**event, **loop(event["call"])})
-        with contextlib.suppress(OSError):
-            self.here.connection.recv(1)
+        if event["call"] == "thread":
+            self.say("thread", time.monotonic(), event)
+        elif event["call"] not in NOT_HELD and not getattr(self.here, "call", None):
+            self.here.call = event
+            self.say("begin", time.monotonic(), {**event, **loop(event["call"])})
+            with contextlib.suppress(OSError):
+                self.here.connection.recv(1)
 
     def after(self, event: Event) -> None:
         """Say what came of a call; of a thread, that it is over."""
