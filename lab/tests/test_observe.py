@@ -38,9 +38,15 @@ SEQUENTIAL, THREADS, BLOCKING, POLLING, SELECT, EPOLL, LOOP = STEPS
 
 
 @pytest.fixture(scope="module", params=STEPS)
-def talked(request: pytest.FixtureRequest) -> tuple[str, Recording]:
-    """A step, and what it did while three clients talked at once."""
-    return request.param, conversation(request.param)
+def step(request: pytest.FixtureRequest) -> str:
+    """Each step."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def recording(step: str) -> Recording:
+    """What it did while three clients talked at once."""
+    return conversation(step)
 
 
 def conversation(step: str, count: int = 3) -> Recording:
@@ -89,14 +95,12 @@ def recorded(record: Path) -> list[dict[str, Any]]:
 # What a step does
 
 
-def test_steps_1_and_3_never_accept_while_they_serve(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_steps_1_and_3_never_accept_while_they_serve(step: str, recording: Recording) -> None:
     assert (served_at_once(recording) > 1) == (step not in (SEQUENTIAL, BLOCKING))
 
 
-def test_who_waits_in_the_backlog_is_seen_from_the_client(talked: tuple[str, Recording]) -> None:
+def test_who_waits_in_the_backlog_is_seen_from_the_client(step: str, recording: Recording) -> None:
     """Each is connected at once; when it is greeted is another matter."""
-    step, recording = talked
     connected, heard, left = [], [], []
     for client in recording.clients():
         mine = [event for event in recording.of(CLIENT) if event.client == client]
@@ -146,8 +150,7 @@ def test_others_do_otherwise() -> None:
     assert recording.of(SERVER, "epoll.register") == []
 
 
-def test_step_2_starts_a_thread_for_each(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_step_2_starts_a_thread_for_each(step: str, recording: Recording) -> None:
     found = summary.summary(recording)
     assert found.threads == (4 if step == THREADS else 1)
     assert len(recording.of(SERVER, "Thread.start")) == found.threads - 1
@@ -159,16 +162,14 @@ def test_step_2_starts_a_thread_for_each(talked: tuple[str, Recording]) -> None:
 # What is recorded
 
 
-def test_watching_changes_no_answer(talked: tuple[str, Recording]) -> None:
-    _, recording = talked
+def test_watching_changes_no_answer(recording: Recording) -> None:
     assert recording.problems == ()
     assert 3 <= summary.summary(recording).requests <= 9  # step 4 finds several at once
     received = [event.result or 0 for event in recording.of(SERVER, "recv") if not event.error]
     assert sum(received) == 3 * len(b"^abc$de^abte$fxyz^12325$^ab0000$abab")
 
 
-def test_every_call_names_its_source_line(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_every_call_names_its_source_line(step: str, recording: Recording) -> None:
     lines = (ROOT / step / "server.py").read_text().splitlines()
     for event in recording.of(SERVER, "accept", "recv", "send", "sendall"):
         assert event.file == f"{step}/server.py"
@@ -176,8 +177,7 @@ def test_every_call_names_its_source_line(talked: tuple[str, Recording]) -> None
         assert ("call(*args)" if step == BLOCKING else event.call) in lines[event.line - 1]
 
 
-def test_times_and_clients_fit_together(talked: tuple[str, Recording]) -> None:
-    _, recording = talked
+def test_times_and_clients_fit_together(recording: Recording) -> None:
     assert recording.cost and recording.cost > 0
     assert len(recording.clients()) == 3
     received = [event for event in recording.of(SERVER, "recv") if event.result]
@@ -531,8 +531,8 @@ def test_a_server_that_spins_is_folded_and_named() -> None:
         assert re.search(said, summary.text(recording))
 
 
-def test_a_server_that_sleeps_does_not_spin(talked: tuple[str, Recording]) -> None:
-    assert "spins" not in summary.text(talked[1])
+def test_a_server_that_sleeps_does_not_spin(recording: Recording) -> None:
+    assert "spins" not in summary.text(recording)
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")
@@ -738,8 +738,7 @@ def test_a_wrong_server_is_told_of() -> None:
     assert "not as it should be: conn0, conn1, conn2: " in done.stderr
 
 
-def test_the_lanes_of_a_timeline(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_the_lanes_of_a_timeline(step: str, recording: Recording) -> None:
     rows = timeline.lanes(recording)
     assert [lane.name for lane in rows[:3]] == ["conn0", "conn1", "conn2"]
     waits = [lane.bars[0].end - lane.bars[0].start for lane in rows[:3]]
