@@ -10,6 +10,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from subprocess import PIPE
@@ -311,6 +312,14 @@ def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path
     with told as failure, run.watched([python, script]):
         pass
     assert "LAB_RECORD" not in str(failure.value)
+
+
+def test_a_held_server_goes_on_when_nobody_is_there_any_more() -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as sock:
+        gate = f"{folder}/gate"
+        sock.bind(gate)
+        with run.starting(run.step_command(THREADS), Path(gate)) as held, greeted(held):
+            assert not held.ended()
 
 
 # That nothing is changed
