@@ -169,7 +169,7 @@ class Failing(Recorder):
 
 def test_accepting_is_taken_up_again_even_if_that_fails_once(module: ModuleType) -> None:
     listener = Mock()
-    listener.accept.side_effect = OSError(24, "Too many open files")
+    listener.accept.side_effect = [OSError(24, "Too many open files")]  # and once only
     if module.__name__.startswith("step7"):
         loop = Mock()
         loop.watch.side_effect = OSError(12, "Cannot allocate memory")
