@@ -310,8 +310,7 @@ def collected(it: Known) -> None:
     """Record that a socket has been closed by the collector, be it in the middle of a call."""
     if sockets.get(it.fd) is it:
         del sockets[it.fd]
-        at = where(sys._getframe())
-        recorder.end(recorder.begin("close", fd=it.fd, peer=it.peer, **at))
+        recorder.end(recorder.begin("close", fd=it.fd, peer=it.peer, **where(sys._getframe())))
 
 
 class ObservedSocket(socket.socket):
@@ -358,12 +357,9 @@ class ObservedSocket(socket.socket):
         return fd
 
     def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
-        fd = self.fileno()
-        if fd < 0:
-            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
-        with called(self, "close"):
-            sockets.pop(fd, None)
-            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
+        with called(self, "close") if self.fileno() >= 0 else Hidden():
+            sockets.pop(self.fileno(), None)
+            super()._real_close(*args)  # type: ignore[misc]
 
 
 MOVES = ("recv", "recv_into", "send", "sendall", "sendmsg", "sendfile")
