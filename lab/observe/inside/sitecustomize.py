@@ -440,16 +440,6 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
     return found
 
 
-def observed_change(name: str) -> Any:
-    """Return a method that tells a poller what to watch, and records that."""
-
-    def change(self: "ObservedKernel", fd: Any, *mask: int, **options: int) -> None:
-        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
-            getattr(self._kernel, name)(fd, *mask, **options)
-
-    return change
-
-
 class ObservedKernel:
     """A stand-in for `select.epoll` and `kqueue`, which cannot be subclassed."""
 
@@ -469,7 +459,13 @@ class ObservedKernel:
         made._kernel, made._set = cls.real.fromfd(*args), {}
         return made
 
-    register, modify, unregister = map(observed_change, ("register", "modify", "unregister"))
+    def _change(self, name: str, fd: Any, *mask: int, **options: int) -> None:
+        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
+            getattr(self._kernel, name)(fd, *mask, **options)
+
+    register = functools.partialmethod(_change, "register")
+    modify = functools.partialmethod(_change, "modify")
+    unregister = functools.partialmethod(_change, "unregister")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
