@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.harness.servers import ServerError
+from lab.observe.inside import gate
 from lab.observe.inside.sitecustomize import ASLEEP
 
 SERVER, CLIENT = "server", "client"
 
-WAITS = ("select", "epoll.poll", "poll.poll", "kqueue.control", "sleep")
+WAITS = (*gate.WAITS, "sleep")
 """The calls in which a server waits for nobody in particular."""
 
 RECEIVES = ("recv", "recv_into", "read")
@@ -23,7 +24,7 @@ SENDS = ("send", "sendall", "sendmsg", "sendfile", "write")
 SEEN = dict.fromkeys(RECEIVES, "send") | dict.fromkeys(SENDS, "recv")
 """What a call of the server is for its client."""
 
-LASTING = ("thread", "task", "await", "exit")
+LASTING = (*gate.NOT_HELD, "exit")
 """Events that are no calls: the lives of threads and tasks, what tasks await, and the end."""
 
 

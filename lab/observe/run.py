@@ -44,7 +44,8 @@ class Session:
     files: dict[str, Path]
 
     def recording(self) -> Recording:
-        """Return what was recorded; the server has ended."""
+        """End the server, if it still runs; return what was recorded."""
+        self.server.stop()
         return record.read(self.files)
 
 
@@ -103,11 +104,12 @@ def conversation(
     many `seconds`, if any are given. Without one, it is then anybody who comes in that time. A
     client in Python is observed too. What it says of answers becomes the recording's `problems`.
     """
+    talks = [sys.executable, CLIENT_SCRIPT, "{host}", "{port}", f"-n{count}", f"--pace={pace}"]
     with watched(command, port, stdin) as session:
         if seconds and not client:
             problems = wait(session.server, seconds)
         else:
-            problems = drive(session, client or talks(count, pace), seconds)
+            problems = drive(session, client or talks, seconds)
         others = len(session.server.tree()[1:])
         if session.server.stop() == -signal.SIGKILL:
             problems.append("the server: it did not end when told to, and its record is lost")
@@ -116,17 +118,11 @@ def conversation(
         return replace(recording, problems=tuple(problems), others=others)
 
 
-def talks(count: int, pace: float) -> list[str]:
-    """Return the command of the real client, with so many conversations at once."""
-    words = [sys.executable, CLIENT_SCRIPT, "{host}", "{port}", "-n", str(count)]
-    return [*words, "--pace", str(pace)]
-
-
 def drive(session: Session, client: Sequence[str], seconds: float) -> list[str]:
     """Run a client to its end, or for so long; return what was wrong, with it or the server."""
     server, ours = session.server, CLIENT_SCRIPT in client
-    known = {"{host}": server.host, "{port}": str(server.port)}
-    words = [re.sub(r"\{(host|port)\}", lambda name: known[name[0]], word) for word in client]
+    host, port = server.host, str(server.port)
+    words = [word.replace("{host}", host).replace("{port}", port) for word in client]
     problems = []
     with contextlib.suppress(subprocess.TimeoutExpired):
         done = subprocess.run(
@@ -155,6 +151,6 @@ def wait(server: Server, seconds: float) -> list[str]:
     return []
 
 
-def conversations(steps: Iterable[str], count: int = 3, pace: float = 1.0) -> dict[str, Recording]:
+def conversations(steps: Iterable[str], pace: float = 1.0) -> dict[str, Recording]:
     """Observe one step after the other so; return the recordings by their names."""
-    return {step: conversation(step_command(step), count, pace) for step in steps}
+    return {step: conversation(step_command(step), pace=pace) for step in steps}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lab.observe.inside.sitecustomize import ASLEEP
-from lab.observe.record import RECEIVES, Event, Recording, idle
+from lab.observe.record import RECEIVES, SERVER, Event, Recording, idle
 from lab.show.tables import aligned
 
 SPIN, ROUNDS = 0.1, 100
@@ -32,29 +32,22 @@ class Summary:
     """What a server did from the coming of the first client to the leaving of the last.
 
     `seconds` is how long that was, and `lived` the same added up for each thread that made a call
-    in it. `requests` is how many packets with bytes came in, `woken` how often a thread had slept
-    in a call, `ran` the seconds of CPU time, and `elsewhere` those in which a thread neither ran
-    nor was in a call.
+    in it. `calls` is how many there were in all, `wasted` how many of them came to nothing,
+    `requests` how many packets with bytes came in, `woken` how often a thread had slept in a call,
+    `ran` the seconds of CPU time, and `elsewhere` those in which a thread neither ran nor was in a
+    call.
     """
 
     seconds: float
     kinds: dict[str, Kind] = field(default_factory=dict)
+    calls: int = 0
+    wasted: int = 0
     threads: int = 0
     lived: float = 0.0
     requests: int = 0
     woken: int = 0
     ran: float = 0.0
     elsewhere: float = 0.0
-
-    @property
-    def calls(self) -> int:
-        """How many there were in all."""
-        return sum(kind.calls for kind in self.kinds.values())
-
-    @property
-    def wasted(self) -> int:
-        """How many of them came to nothing."""
-        return sum(kind.wasted for kind in self.kinds.values())
 
 
 def summary(recording: Recording) -> Summary:
@@ -71,6 +64,8 @@ def summary(recording: Recording) -> Summary:
         found.woken += slept > ASLEEP
         came_in = event.call in RECEIVES and event.client in recording.visitors
         found.requests += came_in and bool(event.result)
+    found.calls = sum(kind.calls for kind in kinds.values())
+    found.wasted = sum(kind.wasted for kind in kinds.values())
     # What it slept in comes first, the rest in the order of the alphabet.
     found.kinds = dict(sorted(kinds.items(), key=lambda one: (-round(one[1].slept, 2), one[0])))
     for events in recording.threads().values():
@@ -131,10 +126,8 @@ def text(recording: Recording) -> str:
     found = summary(recording)
     table = [["", "calls", "in vain", "slept in it", "of the time"]]
     for name, kind in found.kinds.items():
-        share = kind.slept / found.lived if found.lived else 0.0
-        table.append(
-            [name, f"{kind.calls}", f"{kind.wasted or ''}", f"{kind.slept:.3f} s", f"{share:.1%}"]
-        )
+        slept = f"{kind.slept:.3f} s", f"{kind.slept / (found.lived or 1):.1%}"
+        table.append([name, f"{kind.calls}", f"{kind.wasted or ''}", *slept])
     return "\n".join([aligned(table), "", *sentences(recording, found)])
 
 
@@ -147,7 +140,7 @@ def sentences(recording: Recording, found: Summary) -> Iterator[str]:
         if found.requests
         else "no packet came in, as far as is seen"
     )
-    share = found.elsewhere / found.lived if found.lived else 0.0
+    share = found.elsewhere / (found.lived or 1)
     yield (
         f"threads: {found.threads}, which ran for {found.ran * 1e3:.1f} ms of CPU time in"
         f" {found.seconds:.2f} s, and for {share:.1%} of the time waited in none of these calls"
@@ -159,5 +152,5 @@ def sentences(recording: Recording, found: Summary) -> Iterator[str]:
     if recording.others:
         yield f"processes that it started: {recording.others}; what they did is not seen"
     if recording.cost is not None:
-        made = sum(event.count for event in recording.events if event.process == "server") or 1
+        made = sum(event.count for event in recording.of(SERVER)) or 1
         yield f"recording took {recording.cost / made * 1e6:.0f} us for each call"

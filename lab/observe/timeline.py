@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lab.observe import asked, summary
+from lab.observe import command, summary
 from lab.observe.inside.sitecustomize import ASLEEP
 from lab.observe.record import LASTING, RECEIVES, SENDS, WAITS, Event, Recording, idle
 from lab.show import arguments
@@ -74,38 +74,32 @@ def client_lane(recording: Recording, client: str, name: str) -> Lane:
 def thread_lane(thread: int, events: list[Event], names: dict[str, str], until: float) -> Lane:
     """Return what a thread did: in which call it slept, and when it ran."""
     begun, ended = summary.lifetime(events, until)
-    bars = [Bar(RUN, begun, ended)]
-    for start, end in idle(events):
-        if begun < end and start < ended:
-            bars.append(Bar(ELSEWHERE, max(start, begun), min(end, ended), ELSEWHERE))
+    bars = [Bar(ELSEWHERE, start, end, ELSEWHERE) for start, end in idle(events)]
     for event in events:
-        start, end = max(event.start, begun), min(event.end, ended)
-        if end > start and event.slept > ASLEEP and event.call not in LASTING:
+        if event.slept > ASLEEP and event.call not in LASTING:
             client = "" if event.call == "accept" else names.get(event.client or "", "")
             label = f"{event.call} {client}".strip() + f", line {event.line}"
-            bars.append(Bar(kind(event.call), start, end, label))
+            bars.append(Bar(kind(event.call), event.start, event.end, label))
     share = summary.ran(events, begun, ended) / max(ended - begun, 1e-9)
     title = "main thread" if thread == 0 else f"thread {thread}"
-    return Lane(f"{title}: runs {share:.2%}", bars)
+    return Lane(f"{title}: runs {share:.2%}", running(begun, ended, bars))
 
 
 def task_lane(events: list[Event], until: float) -> Lane:
     """Return what a task did: at which line it awaited, and when it ran."""
     life, *awaits = events
-    begun, ended = max(0.0, life.start), min(life.end, until)
-    bars = [Bar(RUN, begun, ended)]
+    bars = []
     for event in awaits:
-        start, end = max(event.start, begun), min(event.end, ended)
-        if end > start:
-            bars.append(
-                Bar(
-                    AWAIT,
-                    start,
-                    end,
-                    f"{str(event.function).rpartition('.')[2]}, line {event.line}",
-                )
-            )
-    return Lane(f"{life.name}: {life.function}", bars)
+        function = str(event.function).rpartition(".")[2]
+        bars.append(Bar(AWAIT, event.start, event.end, f"{function}, line {event.line}"))
+    begun, ended = max(0.0, life.start), min(life.end, until)
+    return Lane(f"{life.name}: {life.function}", running(begun, ended, bars))
+
+
+def running(begun: float, ended: float, others: Sequence[Bar]) -> list[Bar]:
+    """Return that somebody ran between two times, and over that as much of the others as fits."""
+    cut = (one._replace(start=max(one.start, begun), end=min(one.end, ended)) for one in others)
+    return [Bar(RUN, begun, ended), *(one for one in cut if one.end > one.start)]
 
 
 def kind(call: str) -> str:
@@ -158,7 +152,7 @@ def panel(axes: Any, title: str, rows: list[Lane], until: float) -> None:
                 axes.text(place, row, bar.label, **WRITTEN)
         for mark, at in lane.marks:
             axes.plot(at, row, **MARKS[mark])
-    clients = sum(bool(lane.bars[0].kind == WAITING) for lane in rows)
+    clients = sum(lane.bars[0].kind == WAITING for lane in rows)
     axes.axhline(clients - 0.5, color="#999999", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [lane.name for lane in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.45, -0.55)
@@ -206,13 +200,13 @@ def run(args: argparse.Namespace) -> int:
     arguments.want_matplotlib()
     from lab.show import pictures
 
-    recordings = asked.recordings(args)
+    recordings = command.recordings(args)
     pictures.save(args.out, lambda: draw(recordings))
     return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    asked.add_arguments(parser)
+    command.add_recorded(parser)
     add, file = parser.add_argument, arguments.file
     add("-o", "--out", metavar="FILE", type=file, required=True, help="the picture, an SVG")

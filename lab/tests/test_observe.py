@@ -10,17 +10,22 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from subprocess import PIPE
+from textwrap import indent
 from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from lab.broken import catalogue
 from lab.claims.step1 import served_at_once
+from lab.fleet.costs import certified
 from lab.harness import servers
-from lab.harness.clients import clients, expect, settle
+from lab.harness.clients import clients, greeted, greeted_clients, settle
 from lab.harness.servers import ROOT, STEPS, ServerError
 from lab.observe import run, summary, timeline
 from lab.observe.inside import sitecustomize
@@ -34,9 +39,15 @@ SEQUENTIAL, THREADS, BLOCKING, POLLING, SELECT, EPOLL, LOOP = STEPS
 
 
 @pytest.fixture(scope="module", params=STEPS)
-def talked(request: pytest.FixtureRequest) -> tuple[str, Recording]:
-    """A step, and what it did while three clients talked at once."""
-    return request.param, conversation(request.param)
+def step(request: pytest.FixtureRequest) -> str:
+    """Each step."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def recording(step: str) -> Recording:
+    """What it did while three clients talked at once."""
+    return conversation(step)
 
 
 def conversation(step: str, count: int = 3) -> Recording:
@@ -45,39 +56,61 @@ def conversation(step: str, count: int = 3) -> Recording:
 
 def idling(step: str, count: int, seconds: float) -> list[Event]:
     """Return the calls that began while so many clients were there and said nothing."""
-    with run.watched(run.step_command(step)) as session:
-        with clients(session.server, count) as socks:
-            for sock in socks:
-                expect(sock, b"*")
-            time.sleep(0.1)  # whatever greeting them took
-            start = time.monotonic()
-            time.sleep(seconds)
-            end = time.monotonic()
-            session.server.stop()
+    watched = run.watched(run.step_command(step))
+    with watched as session, greeted_clients(session.server, count):
+        time.sleep(0.1)  # whatever greeting them took
+        start = time.monotonic()
+        time.sleep(seconds)
+        end = time.monotonic()
         recording = session.recording()
     return [event for event in recording.of(SERVER) if start < event.start + recording.zero < end]
+
+
+def program(folder: Path, text: str) -> list[str]:
+    """Write a program; return the command that starts it, with a port."""
+    file = folder / "program.py"
+    file.write_text(text)
+    return [sys.executable, str(file), "{port}"]
+
+
+def server(folder: Path, talk: str, before: str = "") -> list[str]:
+    """Write a server that talks so with one client after the other; return what starts it."""
+    return program(folder, LISTENS.format(before=before, talk=indent(talk, " " * 8)))
+
+
+LISTENS = """
+import os, socket, sys
+{before}
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    while True:
+        sock, _ = listener.accept()
+{talk}
+"""
+
+
+def recorded(record: Path) -> list[dict[str, Any]]:
+    """Return what was recorded there."""
+    return [json.loads(line) for line in record.read_text().splitlines()]
 
 
 # What a step does
 
 
-def test_steps_1_and_3_never_accept_while_they_serve(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_steps_1_and_3_never_accept_while_they_serve(step: str, recording: Recording) -> None:
     assert (served_at_once(recording) > 1) == (step not in (SEQUENTIAL, BLOCKING))
 
 
-def test_who_waits_in_the_backlog_is_seen_from_the_client(talked: tuple[str, Recording]) -> None:
+def test_who_waits_in_the_backlog_is_seen_from_the_client(step: str, recording: Recording) -> None:
     """Each is connected at once; when it is greeted is another matter."""
-    step, recording = talked
-    connected, greeted, left = [], [], []
+    connected, heard, left = [], [], []
     for client in recording.clients():
         mine = [event for event in recording.of(CLIENT) if event.client == client]
         assert mine[0].call == "connect"
         connected.append(mine[0].end)
-        greeted.append(next(event.end for event in mine if event.call == "recv" and event.result))
+        heard.append(next(event.end for event in mine if event.call == "recv" and event.result))
         left.append(mine[-1].end)
     assert max(connected) < min(left)
-    assert (max(greeted) < min(left)) == (step not in (SEQUENTIAL, BLOCKING))
+    assert (max(heard) < min(left)) == (step not in (SEQUENTIAL, BLOCKING))
 
 
 def wasted(step: str, count: int) -> int:
@@ -95,22 +128,13 @@ def test_an_idle_step_makes_no_calls_at_all(step: str) -> None:
     assert idling(step, 20, 0.5) == []
 
 
-def registrations(recording: Recording, call: str) -> list[int | None]:
-    """Return how often each client was registered, in the order of their coming."""
-    clients: list[int | None] = []
-    for event in recording.of(SERVER, "accept", f"epoll.{call}"):
-        if event.call == "accept" and event.result:
-            clients.append(0)
-        elif event.call != "accept" and clients and clients[-1] is not None:
-            clients[-1] += 1
-    return clients
-
-
 @pytest.mark.parametrize("step", [EPOLL, LOOP])
 @pytest.mark.skipif(sys.platform != "linux", reason="epoll is Linux's")
 def test_step_6_registers_each_client_once(step: str) -> None:
     recording = conversation(step, 5)
-    assert registrations(recording, "register") == [1] * 5
+    told = recording.of(SERVER, "accept", "epoll.register")
+    calls = [event.call for event in told if event.call != "accept" or event.result]
+    assert calls[calls.index("accept") :] == ["accept", "epoll.register"] * 5
     assert recording.of(SERVER, "epoll.modify") == []
     assert len(recording.of(SERVER, "epoll.unregister")) == 5
 
@@ -127,8 +151,7 @@ def test_others_do_otherwise() -> None:
     assert recording.of(SERVER, "epoll.register") == []
 
 
-def test_step_2_starts_a_thread_for_each(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_step_2_starts_a_thread_for_each(step: str, recording: Recording) -> None:
     found = summary.summary(recording)
     assert found.threads == (4 if step == THREADS else 1)
     assert len(recording.of(SERVER, "Thread.start")) == found.threads - 1
@@ -140,16 +163,14 @@ def test_step_2_starts_a_thread_for_each(talked: tuple[str, Recording]) -> None:
 # What is recorded
 
 
-def test_watching_changes_no_answer(talked: tuple[str, Recording]) -> None:
-    _, recording = talked
+def test_watching_changes_no_answer(recording: Recording) -> None:
     assert recording.problems == ()
     assert 3 <= summary.summary(recording).requests <= 9  # step 4 finds several at once
     received = [event.result or 0 for event in recording.of(SERVER, "recv") if not event.error]
     assert sum(received) == 3 * len(b"^abc$de^abte$fxyz^12325$^ab0000$abab")
 
 
-def test_every_call_names_its_source_line(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_every_call_names_its_source_line(step: str, recording: Recording) -> None:
     lines = (ROOT / step / "server.py").read_text().splitlines()
     for event in recording.of(SERVER, "accept", "recv", "send", "sendall"):
         assert event.file == f"{step}/server.py"
@@ -157,8 +178,7 @@ def test_every_call_names_its_source_line(talked: tuple[str, Recording]) -> None
         assert ("call(*args)" if step == BLOCKING else event.call) in lines[event.line - 1]
 
 
-def test_times_and_clients_fit_together(talked: tuple[str, Recording]) -> None:
-    _, recording = talked
+def test_times_and_clients_fit_together(recording: Recording) -> None:
     assert recording.cost and recording.cost > 0
     assert len(recording.clients()) == 3
     received = [event for event in recording.of(SERVER, "recv") if event.result]
@@ -181,12 +201,9 @@ def test_sleep_is_told_from_running() -> None:
 
 
 def test_calls_in_vain_are_folded() -> None:
-    with run.watched(run.step_command(POLLING, "--interval", "0.02")) as session:
-        with clients(session.server, 30) as socks:
-            for sock in socks:
-                expect(sock, b"*")
-            time.sleep(0.3)
-            session.server.stop()
+    watched = run.watched(run.step_command(POLLING, "--interval", "0.02"))
+    with watched as session, greeted_clients(session.server, 30):
+        time.sleep(0.3)
         recording = session.recording()
     folded = [event for event in recording.of(SERVER, "recv") if event.count > 1]
     assert statistics.mode(event.count for event in folded) == 30
@@ -197,37 +214,36 @@ def test_calls_in_vain_are_folded() -> None:
 
 def test_what_never_ends_is_there_too() -> None:
     """A thread that waits for a silent client, when the server ends by `os._exit`."""
-    with run.watched(run.step_command(THREADS)) as session:
-        with clients(session.server, 1) as (sock,):
-            expect(sock, b"*")
-            settle(session.server)  # it has come to its next call
-            session.server.stop()
+    with run.watched(run.step_command(THREADS)) as session, greeted(session.server):
+        settle(session.server)  # it has come to its next call
         recording = session.recording()
     unended = [event.call for event in recording.of(SERVER) if not event.ended]
     assert sorted(unended) == ["accept", "recv", "thread"]
 
 
 def test_work_in_a_pool(tmp_path: Path) -> None:
-    script = tmp_path / "work.py"
-    script.write_text(
-        "import time\nfrom concurrent.futures import ThreadPoolExecutor\n"
-        "def work(): time.sleep(0.05)\n"
-        "with ThreadPoolExecutor(1) as pool:\n    pool.submit(work)\n    pool.submit(work)\n"
-    )
     record = tmp_path / "record"
-    subprocess.run(run.observed([sys.executable, str(script)], record), check=True, timeout=20)
-    lines = [json.loads(line) for line in record.read_text().splitlines()]
-    called = [line["call"] for line in lines]
-    assert called.count("sleep") == 2
-    assert {line["thread"] for line in lines if line["call"] == "sleep"} == {1}
-    assert lines[-1]["call"] == "exit"
+    subprocess.run(run.observed(program(tmp_path, POOL), record), check=True, timeout=20)
+    *called, last = recorded(record)
+    assert [line["thread"] for line in called if line["call"] == "sleep"] == [1, 1]
+    assert last["call"] == "exit"
+
+
+POOL = """
+import time
+from concurrent.futures import ThreadPoolExecutor
+def work(): time.sleep(0.05)
+with ThreadPoolExecutor(1) as pool:
+    pool.submit(work)
+    pool.submit(work)
+"""
+
+ASYNCIO = [sys.executable, str(ROOT / LOOP / "asyncio_server.py"), "{port}"]
 
 
 @pytest.mark.parametrize("style", ["streams", "protocol"])
 def test_asyncio_is_observed_as_well(style: str) -> None:
-    script = str(ROOT / STEPS[6] / "asyncio_server.py")
-    command = [sys.executable, script, "{port}", "--style", style]
-    recording = run.conversation(command, pace=0.1)
+    recording = run.conversation([*ASYNCIO, "--style", style], pace=0.1)
     assert recording.problems == ()
     assert summary.summary(recording).requests == 9
     assert len(recording.clients()) == 3
@@ -246,31 +262,22 @@ loop.run_forever()
 
 
 def test_a_thread_lives_longer_than_its_tasks(tmp_path: Path) -> None:
-    script = tmp_path / "brief.py"
-    script.write_text(BRIEF)
-    found = summary.summary(run.conversation([sys.executable, str(script), "{port}"], 1, 0.1))
+    found = summary.summary(run.conversation(program(tmp_path, BRIEF), 1, 0.1))
     assert 0.9 * found.seconds < found.lived < 1.1 * found.seconds
 
 
 BARE = """
-import socket, sys
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
-    assert listener.fileno() == 3
-    while True:
-        sock, _ = listener.accept()
-        sock.sendall(b"*")
-        while data := sock.recv(100):
-            pass
-        sock.close()
+assert listener.fileno() == 3
+sock.sendall(b"*")
+while sock.recv(100):
+    pass
+sock.close()
 """
 
 
 def test_a_server_that_minds_no_signal(tmp_path: Path) -> None:
-    script = tmp_path / "bare.py"
-    script.write_text(BARE)
-    with run.watched([sys.executable, str(script), "{port}"]) as session:
-        with clients(session.server, 1) as (sock,):
-            expect(sock, b"*")
+    with run.watched(server(tmp_path, BARE)) as session:
+        with greeted(session.server) as sock:
             sock.sendall(b"abc")
         settle(session.server)
         assert session.server.stop() == -signal.SIGTERM
@@ -282,9 +289,7 @@ def test_a_server_that_minds_no_signal(tmp_path: Path) -> None:
 
 
 def test_a_server_that_dies_is_told_of(tmp_path: Path) -> None:
-    script = tmp_path / "dies.py"
-    script.write_text(BARE.replace("while data", "raise SystemExit(7)\n        while data"))
-    recording = run.conversation([sys.executable, str(script), "{port}"], pace=0.1)
+    recording = run.conversation(server(tmp_path, "raise SystemExit(7)"), pace=0.1)
     assert "the server: it ended with status 7" in recording.problems[-1]
 
 
@@ -294,24 +299,27 @@ def test_a_server_that_has_to_be_killed_is_told_of() -> None:
 
 
 @pytest.mark.parametrize("option", ["-E", "-I", "-S"])
-def test_what_cannot_be_observed_is_told_of(option: str) -> None:
-    command = [sys.executable, option]
-    with (
-        pytest.raises(Wrong, match="cannot be observed"),
-        run.watched([*command, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]),
-    ):
+def test_what_cannot_be_observed_is_told_of(option: str, tmp_path: Path) -> None:
+    python, *script = server(tmp_path, BARE)
+    told = pytest.raises(Wrong, match="cannot be observed")
+    with told, run.watched([python, option, *script]):
         pass
 
 
 def test_a_server_that_does_not_start_is_named_by_its_own_command(tmp_path: Path) -> None:
-    script = tmp_path / "broken.py"
-    script.write_text("raise SystemExit('no')")
-    with (
-        pytest.raises(ServerError, match=r"broken\.py ended") as failure,
-        run.watched([sys.executable, str(script)]),
-    ):
+    python, script, _ = program(tmp_path, "raise SystemExit('no')")
+    told = pytest.raises(ServerError, match=r"program\.py ended")
+    with told as failure, run.watched([python, script]):
         pass
     assert "LAB_RECORD" not in str(failure.value)
+
+
+def test_a_held_server_goes_on_when_nobody_is_there_any_more() -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as sock:
+        gate = f"{folder}/gate"
+        sock.bind(gate)
+        with run.starting(run.step_command(THREADS), Path(gate)) as held, greeted(held):
+            assert not held.ended()
 
 
 # That nothing is changed
@@ -407,26 +415,25 @@ ENV = ["env", "A=b", "python3", "{}"]
 
 
 @pytest.mark.parametrize(
-    ("program", "command"),
+    ("text", "command"),
     [
         *((SHOWS, command) for command in (PLAIN, MODULE, ENV, ["./program.py"])),
         (SHOWS, [sys.executable, "-"]),
         (FREED, PLAIN),  # who frees it first, and so who is warned, is open
-        *((program, [sys.executable, "-X", "dev", "{}"]) for program in (FAILS, SELECTS)),
+        *((text, [sys.executable, "-X", "dev", "{}"]) for text in (FAILS, SELECTS)),
     ],
 )
 def test_a_program_does_what_it_does_without_us(
-    program: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "sitecustomize.py").write_text("print(__name__, __file__)")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/own")
-    script = tmp_path / "program.py"
-    script.write_text(f"#!/usr/bin/env python3\n{program}")
-    script.chmod(0o755)
+    _, script, _ = program(tmp_path, f"#!/usr/bin/env python3\n{text}")
+    Path(script).chmod(0o755)
     words = [*(word.format("program.py") for word in command), "argument"]
     assert shown(words, tmp_path) == shown(run.observed(words, tmp_path / "record"), tmp_path)
-    assert json.loads((tmp_path / "record").read_text().splitlines()[-1])["call"] == "exit"
+    assert recorded(tmp_path / "record")[-1]["call"] == "exit"
 
 
 def shown(command: list[str], folder: Path) -> tuple[int, str, str]:
@@ -444,8 +451,8 @@ MOMENT = r"0x\w+|started \d+|\d{5}|tid=\d+"
 
 # What is counted
 
-HANDS_OVER = """
-import queue, socket, sys, threading
+WORKERS = """
+import queue, threading
 jobs = queue.Queue()
 ours, theirs = socket.socketpair()
 def work():
@@ -454,29 +461,26 @@ def work():
         theirs.send(b"w")
 for _ in range(4):
     threading.Thread(target=work, daemon=True).start()
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
-    while True:
-        sock, _ = listener.accept()
-        jobs.put(sock)
-        ours.recv(1)
-        while data := sock.recv(100):
-            pass
-        del sock
+"""
+
+HANDS_OVER = """
+jobs.put(sock)
+ours.recv(1)
+while sock.recv(100):
+    pass
+del sock
 """
 
 
 @pytest.fixture(scope="module")
 def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """What a server did whose threads wait for a queue, and wake it with a byte."""
-    script = tmp_path_factory.mktemp("handed") / "queues.py"
-    script.write_text(HANDS_OVER)
-    with run.watched([sys.executable, str(script), "{port}"]) as session:
-        with clients(session.server, 1) as (sock,):
-            expect(sock, b"*")
+    command = server(tmp_path_factory.mktemp("handed"), HANDS_OVER, WORKERS)
+    with run.watched(command) as session:
+        with greeted(session.server) as sock:
             time.sleep(0.2)
             sock.sendall(b"abc")
         settle(session.server)
-        session.server.stop()
         return session.recording()
 
 
@@ -504,24 +508,15 @@ def test_a_socket_that_is_collected_has_a_close(handed_over: Recording) -> None:
     assert closed.client == came
 
 
-class Kqueue:
-    """One that has nothing."""
-
-    def control(self, changes: list[SimpleNamespace], most: int) -> list[SimpleNamespace]:
-        """Return as many as may be."""
-        return changes[:most]
-
-
 def test_what_kqueue_is_told_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sitecustomize, "recorder", recorder := sitecustomize.Recorder())
     recorder.file = str(tmp_path / "record")
-    observed = type("kqueue", (sitecustomize.ObservedKernel,), {"kind": "kqueue", "real": Kqueue})()
+    observed = type("kqueue", (sitecustomize.ObservedKernel,), {"kind": "kqueue", "real": Mock})()
     for name, add in ((-1, 1), (-2, 1), (-1, 0), (-2, 0)):
         observed.control([SimpleNamespace(ident=7, filter=name, flags=add)], 0)
-    assert [event["fds"] for event in recorder.ended] == [
-        [(7, what)] for what in ("r", "rw", "w", "")
-    ]
-    assert observed.control(None, 0) == []
+    told = [event["fds"] for event in recorder.ended]
+    assert told == [[(7, what)] for what in ("r", "rw", "w", "")]
+    assert observed.control(None, 0) is observed._kernel.control.return_value
 
 
 def test_what_select_and_epoll_are_told_adds_up() -> None:
@@ -545,66 +540,64 @@ def test_a_server_that_spins_is_folded_and_named() -> None:
         assert re.search(said, summary.text(recording))
 
 
-def test_a_server_that_sleeps_does_not_spin(talked: tuple[str, Recording]) -> None:
-    assert "spins" not in summary.text(talked[1])
+def test_a_server_that_sleeps_does_not_spin(recording: Recording) -> None:
+    assert "spins" not in summary.text(recording)
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")
 def test_tls_is_seen(tmp_path: Path) -> None:
-    both = tmp_path / "both.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a"]
-    files = ["-keyout", str(both), "-out", str(tmp_path / "certificate.pem")]
-    subprocess.run([*request, *files], check=True, capture_output=True, timeout=30)
-    with both.open("a") as file:
-        file.write((tmp_path / "certificate.pem").read_text())
-    script = tmp_path / "tls.py"
-    script.write_text(TLS)
-    with run.watched([sys.executable, str(script), "{port}", str(both)]) as session:
-        context = ssl.create_default_context(cafile=str(both))
+    certified(str(tmp_path))
+    with run.watched([*server(tmp_path, TLS, CONTEXT), str(tmp_path)]) as session:
+        context = ssl.create_default_context(cafile=tmp_path / "certificate")
         with clients(session.server, 1) as (plain,):
-            sock = context.wrap_socket(plain, server_hostname="a")
+            sock = context.wrap_socket(plain, server_hostname="fleet")
             sock.sendall(b"hello")
             assert sock.recv(9) == b"hello"
-            sock.close()
+            sock.unwrap().close()
         settle(session.server)
-        session.server.stop()
         recording = session.recording()
     (client,) = recording.clients()
     moved = [event.call for event in recording.of(SERVER) if event.client == client]
-    assert moved == ["accept", "settimeout", "do_handshake", "recv", "sendall", "recv", "close"]
+    ends = ["recv", "unwrap", "close"]
+    assert moved == ["accept", "settimeout", "do_handshake", "recv", "sendall", *ends]
     assert summary.summary(recording).requests == 1
 
 
-TLS = """
-import socket, ssl, sys
+CONTEXT = """
+import ssl
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[2])
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
-    while True:
-        sock = context.wrap_socket(listener.accept()[0], server_side=True)
-        while data := sock.recv(100):
-            sock.sendall(data)
-        sock.close()
+context.load_cert_chain(sys.argv[2] + "/certificate", sys.argv[2] + "/key")
+"""
+
+TLS = """
+sock = context.wrap_socket(sock, server_side=True)
+while data := sock.recv(100):
+    sock.sendall(data)
+sock.unwrap().close()
 """
 
 
 @pytest.mark.parametrize("package", ["eventlet", "gevent", "uvloop"])
 def test_what_cannot_be_seen_is_named(package: str, tmp_path: Path) -> None:
     (tmp_path / f"{package}.py").touch()
-    script = tmp_path / "uses.py"
-    script.write_text(f"import {package}\n{BARE}")
-    recording = run.conversation([sys.executable, str(script), "{port}"], pace=0.1)
+    recording = run.conversation(server(tmp_path, BARE, f"import {package}"), pace=0.1)
     assert f"{package} is loaded: it " in summary.text(recording)
 
 
 def test_processes_that_are_not_seen_are_told_of(tmp_path: Path) -> None:
-    script = tmp_path / "forks.py"
-    forks = "import os\n        if os.fork():\n            sock.close()\n            continue\n"
-    program = BARE.replace("while data", f"{forks}        while data")
-    script.write_text(program.replace("pass\n        sock.close()", "pass\n        os._exit(0)"))
-    recording = run.conversation([sys.executable, str(script), "{port}"], 1, 0.1)
+    recording = run.conversation(server(tmp_path, FORKS), 1, 0.1)
     assert "processes that it started: 1; what they did" in summary.text(recording)
     assert "no packet came in, as far as is seen" in summary.text(recording)
+
+
+FORKS = """
+sock.sendall(b"*")
+if os.fork() == 0:
+    while sock.recv(100):
+        pass
+    os._exit(0)
+sock.close()
+"""
 
 
 TASKS = """
@@ -632,14 +625,12 @@ asyncio.run(main())
 
 
 def test_tasks_await_where_they_do(tmp_path: Path) -> None:
-    script, record = tmp_path / "tasks.py", tmp_path / "record"
-    script.write_text(TASKS)
-    command = run.observed([sys.executable, str(script)], record)
+    record = tmp_path / "record"
+    command = run.observed(program(tmp_path, TASKS), record)
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     moment, stacks = json.loads(done.stdout)
-    lines = [json.loads(line) for line in record.read_text().splitlines()]
-    names = {line["task"]: line["name"] for line in lines if line["call"] == "task"}
-    then = [line for line in lines if line["start"] < moment < line["end"]]
+    names = {line["task"]: line["name"] for line in recorded(record) if line["call"] == "task"}
+    then = [line for line in recorded(record) if line["start"] < moment < line["end"]]
     awaits = {names[line["task"]]: line.get("line") for line in then if line["call"] == "await"}
     assert awaits == {"wait": 4, "through": 4, "library": None}
     assert stacks["through"][:2] == [6, 4]
@@ -647,13 +638,12 @@ def test_tasks_await_where_they_do(tmp_path: Path) -> None:
 
 
 def test_a_task_has_a_lane_beside_its_threads() -> None:
-    script = str(ROOT / STEPS[6] / "asyncio_server.py")
-    recording = run.conversation([sys.executable, script, "{port}"], pace=0.1)
+    recording = run.conversation(ASYNCIO, pace=0.1)
     names = [lane.name.partition(": ")[2] for lane in timeline.lanes(recording)[4:]]
     assert names == ["serve", "converse", "converse", "converse"]
     awaits = [bar.label for bar in timeline.lanes(recording)[5].bars if bar.kind == timeline.AWAIT]
     (line,) = {label.removeprefix("converse, line ") for label in awaits}
-    assert "await reader.read" in Path(script).read_text().splitlines()[int(line) - 1]
+    assert "await reader.read" in Path(ASYNCIO[1]).read_text().splitlines()[int(line) - 1]
 
 
 # What is driven, and how
@@ -680,10 +670,8 @@ READS = (
 @pytest.fixture
 def says(tmp_path: Path) -> tuple[str, str]:
     """A server at a port of its own that sends what it reads, and the port."""
-    port = servers.free_port()
-    script = tmp_path / "says.py"
-    script.write_text(SAYS.replace("PORT", str(port)))
-    return str(script), str(port)
+    port = str(servers.free_port())
+    return program(tmp_path, SAYS.replace("PORT", port))[1], port
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -695,11 +683,7 @@ def test_the_program_reads_what_it_is_to(
     os.write(ours, b"typed\n")
     client = ["--client", READS.format(python=sys.executable)]
     given = [] if terminal else ["--stdin", str(tmp_path / "typed")]
-    words = ["observe", says[0], "--port", says[1], *client, *given]
-    command = [sys.executable, "-m", "lab", *words]
-    done = subprocess.run(
-        command, cwd=ROOT, stdin=theirs, capture_output=True, text=True, timeout=40
-    )
+    done = lab("observe", says[0], "--port", says[1], *client, *given, stdin=theirs)
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 0, done.stderr
@@ -735,9 +719,9 @@ def test_another_protocol_and_its_timeline(tmp_path: Path) -> None:
     client = f"{sys.executable} -c 'import http.client\n"
     client += 'it = http.client.HTTPConnection("{host}", {port})\nit.request("GET", "/")\n'
     client += "it.getresponse().read()'"
-    server = f"{sys.executable} -u -m http.server --bind 127.0.0.1 {{port}}"
+    command = f"{sys.executable} -u -m http.server --bind 127.0.0.1 {{port}}"
     file = tmp_path / "http.svg"
-    done = lab("timeline", "--cmd", server, "--client", client, "-o", str(file))
+    done = lab("timeline", "--cmd", command, "--client", client, "-o", str(file))
     assert done.returncode == 0, done.stderr
     drawn = file.read_text()
     for word in ("conn0", "sent", "answered", "http.server"):
@@ -748,15 +732,12 @@ def test_another_protocol_and_its_timeline(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_what_it_is_asked_for(tmp_path: Path) -> None:
-    lines = tmp_path / "calls.jsonl"
-    done = lab("observe", "step5_select", "-n", "2", "--pace", "0.1", "--out", str(lines))
+    calls = tmp_path / "calls.jsonl"
+    done = lab("observe", "step5_select", "-n", "2", "--pace", "0.1", "--out", str(calls))
     assert done.returncode == 0, done.stderr
     assert "6 packets came in" in done.stdout
     assert "recording took" in done.stdout
-    assert {json.loads(line)["process"] for line in lines.read_text().splitlines()} == {
-        SERVER,
-        CLIENT,
-    }
+    assert {line["process"] for line in recorded(calls)} == {SERVER, CLIENT}
 
 
 def test_a_wrong_server_is_told_of() -> None:
@@ -766,8 +747,7 @@ def test_a_wrong_server_is_told_of() -> None:
     assert "not as it should be: conn0, conn1, conn2: " in done.stderr
 
 
-def test_the_lanes_of_a_timeline(talked: tuple[str, Recording]) -> None:
-    step, recording = talked
+def test_the_lanes_of_a_timeline(step: str, recording: Recording) -> None:
     rows = timeline.lanes(recording)
     assert [lane.name for lane in rows[:3]] == ["conn0", "conn1", "conn2"]
     waits = [lane.bars[0].end - lane.bars[0].start for lane in rows[:3]]
@@ -788,9 +768,8 @@ def test_the_lanes_of_a_timeline(talked: tuple[str, Recording]) -> None:
 def test_the_timeline_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="an extra")
     file = tmp_path / "flow.svg"
-    words = ["1", "5", "-n", "2", "--pace", "0.1", "-o", str(file)]
-    command = [sys.executable, "-m", "lab", "timeline", *words]
-    subprocess.run(command, cwd=ROOT, timeout=50, check=True)
+    done = lab("timeline", "1", "5", "-n", "2", "--pace", "0.1", "-o", str(file))
+    assert done.returncode == 0, done.stderr
     drawn = file.read_text()
     for word in (SEQUENTIAL, SELECT, "conn1", "waits for its *", "main thread: runs"):
         assert word in drawn

@@ -1,8 +1,6 @@
 """What a reader is told who has broken something: on planted servers, and in a run as a whole."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from lab.broken import catalogue
 from lab.check.rungs import CHECKS
 from lab.harness.servers import ROOT
+from lab.tests.commands import python
 from tests import contract, summary
 from tests.summary import Broken
 
@@ -62,10 +61,9 @@ def test_a_declared_failure_that_holds_is_a_sentence_too() -> None:
 
 
 def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
+    said = (": It holds.", "nothing", "a page", "alone")
     found = [
-        summary.Finding(
-            step, summary.BREAKS, name, ": It holds.", "nothing", "a page", "alone", rank
-        )
+        summary.Finding(step, summary.BREAKS, name, *said, rank)
         for rank, name in enumerate(CHECKS)
         for step in ("step5_select", "step6_epoll_kqueue")
     ]
@@ -76,6 +74,8 @@ def test_many_broken_promises_are_twenty_lines_the_basic_ones_first() -> None:
     assert named > 1
     assert lines[-1].startswith(f"and {len(CHECKS) - named} more: ")
 
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 DISTURBED = """
 import pytest
@@ -101,11 +101,8 @@ def test_skipped():
 def test_who_fails_beside_others_is_run_once_more(tmp_path: Path) -> None:
     file = tmp_path / "test_disturbed.py"
     file.write_text(DISTURBED)
-    words = ("-q", "-p", "conftest", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
-    command = [sys.executable, "-m", "pytest", *words, str(file)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
-    )
+    words = ("-p", "conftest", "-c", str(ROOT / "pyproject.toml"), str(file))
+    done = python(*PYTEST, *words)
     assert "1 failed, 2 passed, 1 skipped" in done.stdout
     again = "failed beside others, and was run once more: "
     assert [line.rpartition("::")[2] for line in done.stdout.splitlines() if again in line] == [
@@ -126,23 +123,14 @@ def test_the_last_lines_of_a_run(tmp_path: Path) -> None:
     broken = text.replace("client.unsent = client.unsent[sent:]", 'client.unsent = b""')
     assert broken != text
     file.write_text(broken)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "--full", "-k", "step5_select and (late_reader or cuts or ack)"],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    chosen = ("--full", "-k", "step5_select and (late_reader or cuts or ack)")
+    done = python(*PYTEST, *chosen, cwd=copy, timeout=100)
     assert done.returncode == 1, done.stdout
     *_, last = done.stdout.partition("what is broken ")
     assert "step5_select breaks a promise (late_reader): Much data comes back byte for byte" in last
     assert "\n  seen: byte " in last
-    assert (
-        "\n  read: step4_nonblocking_polling/README.md; this alone: python -m lab check step5_"
-        in last
-    )
+    alone = "this alone: python -m lab check step5_"
+    assert f"\n  read: step4_nonblocking_polling/README.md; {alone}" in last
     assert "Traceback" not in done.stdout
     assert "lab/harness/" not in done.stdout
     assert "1 failed, 2 passed" in last

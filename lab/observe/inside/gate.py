@@ -21,46 +21,48 @@ NOT_HELD = ("thread", "task", "await")
 """What is no call."""
 
 WAITS = ("select", "epoll.poll", "poll.poll", "kqueue.control")
+"""The calls that wait for several."""
 
 Event = dict[str, Any]
 
 
-class Gate:
-    """The connections of all threads."""
+class Gate(threading.local):
+    """The connection of each thread, made when that first says something."""
+
+    connection: Any = None
+    call: Event | None = None  # the one that it is in
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.here = threading.local()
 
     def before(self, event: Event) -> None:
         """Say which call comes next, and wait for leave; of a thread, say that it is there."""
-        if event["call"] in NOT_HELD or getattr(self.here, "call", None):
+        with contextlib.suppress(OSError):  # nobody listens any more
             if event["call"] == "thread":
                 self.say("thread", time.monotonic(), event)
-            return
-        self.here.call = event
-        self.say("begin", time.monotonic(), {**event, **loop(event["call"])})
-        with contextlib.suppress(OSError):
-            self.here.connection.recv(1)
+            elif event["call"] not in NOT_HELD and not self.call:
+                self.call = event
+                self.say("begin", time.monotonic(), {**event, **loop(event["call"])})
+                self.connection.recv(1)
 
     def after(self, event: Event) -> None:
         """Say what came of a call; of a thread, that it is over."""
-        if event["call"] == "thread":
-            self.say("thread", event["end"], event, over=True)
-            self.here.connection.close()
-        elif event is getattr(self.here, "call", None):
-            self.here.call = None
-            self.say("end", event["end"], event)
+        with contextlib.suppress(OSError):
+            if event["call"] == "thread":
+                self.say("thread", event["end"], event, over=True)
+                self.connection.close()
+            elif event is self.call:
+                self.call = None
+                self.say("end", event["end"], event)
 
     def say(self, kind: str, t: float, event: Event, **more: Any) -> None:
-        """Write a line."""
+        """Write a line; OSError if nobody reads it."""
         known = {key: value for key, value in event.items() if key not in ("start", "end", "cpu")}
         line = {"kind": kind, "t": t, **known, **more}
-        with contextlib.suppress(OSError):  # nobody listens any more
-            if not hasattr(self.here, "connection"):
-                self.here.connection = connected(self.path)
-                self.say("thread", t, known, system=threading.get_native_id())
-            self.here.connection.sendall(json.dumps(line).encode() + b"\n")
+        if not self.connection:
+            self.connection = connected(self.path)
+            self.say("thread", t, known, system=threading.get_native_id())
+        self.connection.sendall(json.dumps(line).encode() + b"\n")
 
 
 def connected(path: str) -> Any:

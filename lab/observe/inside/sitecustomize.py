@@ -30,7 +30,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120, few modules are to be loaded here
@@ -93,13 +93,13 @@ class Recorder:
         A server that spins makes the same round of calls again and again. A call of which nothing
         comes is one with the last that was made at the same place, if of none since anything came.
         """
-        again = self.rounds.setdefault(event["thread"], {})
-        same = [event.get(key) for key in ("call", "error", "file", "line", "task")]
-        same += [event.get("error") == "EAGAIN" or event.get("fd")]
-        if not moot(event):
+        again, before = self.rounds.setdefault(event["thread"], {}), event
+        if moot(event):
+            same = [event.get(key) for key in ("call", "error", "file", "line", "task")]
+            same.append(event.get("error") == "EAGAIN" or event.get("fd"))
+            before = again.setdefault(tuple(same), event)
+        else:
             again.clear()
-            same = [id(event)]
-        before = again.setdefault(tuple(same), event)
         if before is event:
             self.ended.append(event)
             return
@@ -147,11 +147,9 @@ class Hidden:
     def __enter__(self) -> object:
         return self
 
-    def __exit__(
-        self, _: object, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error and traceback:
-            error.__traceback__ = traceback.tb_next
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error and error.__traceback__:
+            error.__traceback__ = error.__traceback__.tb_next
 
 
 class Call(Hidden):
@@ -174,10 +172,8 @@ class Call(Hidden):
         here.inside = self.leaf
         return self.event
 
-    def __exit__(
-        self, _: object, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        super().__exit__(_, error, traceback)
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        super().__exit__(_, error, __)
         if not self.event:
             return
         recorder.here.inside = False
@@ -298,9 +294,9 @@ sockets: dict[int, Known] = {}
 """By descriptor."""
 
 
-def known(sock: socket.socket, fd: int | None = None) -> Known:
-    """Return what is known of a socket, which has, or had, this descriptor."""
-    return sockets.get(sock.fileno() if fd is None else fd) or Known(sock)
+def known(sock: socket.socket) -> Known:
+    """Return what is known of a socket."""
+    return sockets.get(sock.fileno()) or Known(sock)
 
 
 def called(sock: socket.socket, name: str, *args: Any) -> Call:
@@ -314,8 +310,7 @@ def collected(it: Known) -> None:
     """Record that a socket has been closed by the collector, be it in the middle of a call."""
     if sockets.get(it.fd) is it:
         del sockets[it.fd]
-        at = where(sys._getframe())
-        recorder.end(recorder.begin("close", fd=it.fd, peer=it.peer, **at))
+        recorder.end(recorder.begin("close", fd=it.fd, peer=it.peer, **where(sys._getframe())))
 
 
 class ObservedSocket(socket.socket):
@@ -356,18 +351,15 @@ class ObservedSocket(socket.socket):
 
     def detach(self) -> int:
         """Give the descriptor away: to another socket, or to somebody of whom nothing is known."""
-        fd = super().detach()
-        if known(self, fd)() is self:
+        it, fd = known(self), super().detach()
+        if it() is self:
             sockets.pop(fd, None)
         return fd
 
     def _real_close(self, *args: Any) -> None:  # `close`, when no file is made of it any more
-        fd = self.fileno()
-        if fd < 0:
-            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
-        with called(self, "close"):
-            sockets.pop(fd, None)
-            return super()._real_close(*args)  # type: ignore[misc, no-any-return]
+        with called(self, "close") if self.fileno() >= 0 else Hidden():
+            sockets.pop(self.fileno(), None)
+            super()._real_close(*args)  # type: ignore[misc]
 
 
 MOVES = ("recv", "recv_into", "send", "sendall", "sendmsg", "sendfile")
@@ -387,10 +379,8 @@ def observed_method(name: str, real: Any) -> Any:
         with called(self, name, *args) as event:
             result = real(self, *args, **options)
             moved = args[0] if name == "sendall" else result
-            if isinstance(moved, int):
-                event["result"] = moved
-            elif moved is not None:
-                event["result"] = memoryview(moved).nbytes
+            with contextlib.suppress(TypeError):  # it is None, or `unwrap` gives a socket
+                event["result"] = moved if isinstance(moved, int) else memoryview(moved).nbytes
             if name == "recv":
                 event |= given(result)
         return result
@@ -450,16 +440,6 @@ def observed_select(r: Any, w: Any, x: Any, timeout: float | None = None) -> Any
     return found
 
 
-def observed_change(name: str) -> Any:
-    """Return a method that tells a poller what to watch, and records that."""
-
-    def change(self: "ObservedKernel", fd: Any, *mask: int, **options: int) -> None:
-        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
-            getattr(self._kernel, name)(fd, *mask, **options)
-
-    return change
-
-
 class ObservedKernel:
     """A stand-in for `select.epoll` and `kqueue`, which cannot be subclassed."""
 
@@ -479,7 +459,13 @@ class ObservedKernel:
         made._kernel, made._set = cls.real.fromfd(*args), {}
         return made
 
-    register, modify, unregister = map(observed_change, ("register", "modify", "unregister"))
+    def _change(self, name: str, fd: Any, *mask: int, **options: int) -> None:
+        with self._told(name, descriptor(fd), letters(*mask, *options.values())):
+            getattr(self._kernel, name)(fd, *mask, **options)
+
+    register = functools.partialmethod(_change, "register")
+    modify = functools.partialmethod(_change, "modify")
+    unregister = functools.partialmethod(_change, "unregister")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
@@ -590,7 +576,7 @@ def starts_threads(real: Callable[..., Any]) -> Callable[..., Any]:
     return start
 
 
-awaits: "weakref.WeakKeyDictionary[Any, list[Event]]" = weakref.WeakKeyDictionary()
+awaits: "weakref.WeakKeyDictionary[Any, tuple[Event, Event]]" = weakref.WeakKeyDictionary()
 """For each task that has begun the event that is its life, and that of what it awaits."""
 
 
@@ -610,17 +596,15 @@ def observe_tasks() -> None:
             with Hidden():
                 real(self)
             return
-        before = awaits.pop(task, None)
+        life, before = awaits.pop(task, None) or (begun(task), None)
         if before:
-            recorder.end(before.pop())
-        life = before or [begun(task)]
+            recorder.end(before)
         with Hidden():
             real(self)
         if task.done():
-            recorder.end(life[0])
+            recorder.end(life)
         else:
-            at = {"task": life[0]["task"], **awaited(task)}
-            awaits[task] = [*life, recorder.begin("await", **at)]
+            awaits[task] = life, recorder.begin("await", task=life["task"], **awaited(task))
 
     events.Handle._run = _run
 

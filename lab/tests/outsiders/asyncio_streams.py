@@ -4,6 +4,7 @@ python lab/tests/outsiders/asyncio_streams.py PORT
 """
 
 import asyncio
+import contextlib
 import re
 import sys
 
@@ -12,7 +13,7 @@ PLUS_ONE = bytes((byte + 1) % 256 for byte in range(256))
 
 async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one client to its end."""
-    try:
+    with contextlib.suppress(ConnectionError), contextlib.closing(writer):
         writer.write(b"*")
         in_frame = False
         while data := await reader.read(65536):
@@ -21,10 +22,6 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
                     writer.write((text + mark.replace(b"$", b"")).translate(PLUS_ONE))
                 in_frame = mark == b"^" or (in_frame and mark != b"$")
             await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 async def main() -> None:
