@@ -1,11 +1,9 @@
 """A thread for each client, by the standard library's `socketserver`."""
 
-import contextlib
 import socketserver
 
 from common import serving
-from common.framing import ACK, Framing
-from lab.bench.peers import HOST, announce
+from lab.bench.peers import HOST, announce, converse
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -15,11 +13,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Talk until the client has sent everything, or is gone."""
-        framing = Framing()
-        with contextlib.suppress(OSError):
-            self.request.sendall(ACK)
-            while data := self.request.recv(serving.RECV_SIZE):
-                self.request.sendall(framing.feed(data))
+        converse(self.request)
 
 
 class Server(socketserver.ThreadingTCPServer):
