@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     descriptors.raise_limit()
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        limit = contestants.compiled(Path(folder), left_out.append)
+        limit = [*contestants.compiled(Path(folder), left_out.append)]
         wanted = [target.pair for target in plan.targets(limit)]
         wanted += plan.tables(limit) if args.full else []
         found = measure(possible(list(dict.fromkeys(wanted)), left_out.append), args.pairs)

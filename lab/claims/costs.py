@@ -24,25 +24,19 @@ def memory(
     return found
 
 
-def cpu_us(server: Server) -> float:
-    """Return the microseconds of CPU time that a server has used so far."""
-    return server.cpu_seconds() * 1e6
-
-
 def request(
     contestant: Contestant,
     idle: int,
     talking: int = BUSY,
     seconds: float = 0.5,
-    of: Callable[[Server], float] = cpu_us,
+    of: Callable[[Server], float] = lambda server: server.cpu_seconds() * 1e6,
 ) -> float:
-    """Return how much (`of` the server's CPU time) a request takes beside `idle` clients."""
-    with contestant.start() as server, greeted_clients(server, idle):
-        with crowd(server, talking, 64) as talk:
-            talk(0.1)
-            before = of(server)
-            answers = talk(seconds)
-            used = of(server) - before
+    """Return how much (`of`: microseconds of CPU time) a request takes beside `idle` clients."""
+    with contestant.start() as server, crowd(server, talking, 64, idle) as talk:
+        talk(0.1)
+        before = of(server)
+        answers = talk(seconds)
+        used = of(server) - before
         server.stop()
     return used / answers
 
