@@ -16,7 +16,6 @@ Table = list[list[str]]
 
 TARGETS = plan.targets([Contestant(C_LIBUV, LIMIT, ())])
 
-
 FAULTS = 5
 """Page faults for each answer, above which they are shown."""
 
@@ -53,7 +52,7 @@ class Results:
 
 
 def ratios(results: Results) -> Table:
-    """Return a row for each target, and for each input of the protocol."""
+    """Return a row for each target."""
     table = [["", "ratio", "half of the pairs", "must", "aim", ""]]
     for target in TARGETS:
         found = results.pair(*target.pair)
@@ -70,11 +69,10 @@ def ratios(results: Results) -> Table:
 def protocol(results: Results) -> Table:
     """Return a row for each input of the protocol: bytes a second of ours, the loop, the ratio."""
     table = [["64 KiB of", "common/framing.py", "a loop over the bytes", "ratio"]]
-    for name, (ours, loop) in results.found["framing"].items():
+    for name, both in results.found["framing"].items():
         shown = f"`{name}`" if name in framing.HOSTILE else name
-        table.append(
-            [shown, *(f"{one / 1e6:,.1f} MB/s" for one in (ours, loop)), f"{ours / loop:.2g}"]
-        )
+        rates = [f"{rate / 1e6:,.1f} MB/s" for rate in both]
+        table.append([shown, *rates, f"{both[0] / both[1]:.2g}"])
     return table
 
 
@@ -84,8 +82,8 @@ def work(results: Results, workload: str, point: int) -> Table:
     With the page faults of both, where they count.
     """
     table = [["", "ratio", "half of the pairs", "CPU each", "per second", "page faults"]]
-    rows, most = results.against_reference(workload, point), 0.0
-    for one in rows:
+    most = 0.0
+    for one in results.against_reference(workload, point):
         it, its = one["figures"]["top"], one["figures"]["bottom"]
         most = max(most, it["faults"], its["faults"])
         name = one["top"][0] + " (itself)" * (one["top"] == one["bottom"])

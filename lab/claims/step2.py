@@ -1,5 +1,6 @@
 """B1 to B5: a thread for each client."""
 
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -52,13 +53,11 @@ def threads_cost(full: bool) -> Finding:
 
 def context_switches(server: Server) -> int:
     """Return how often the system has switched away from the server's threads, all told."""
-    total = 0
-    for status in Path(f"/proc/{server.pid}/task").glob("*/status"):
-        lines = status.read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
-    if not total:
+    statuses = Path(f"/proc/{server.pid}/task").glob("*/status")
+    text = "".join(status.read_text() for status in statuses)
+    if not text:
         raise NotMeasured("only Linux says how often it switches")
-    return total
+    return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
 
 
 @claim("B3")
@@ -86,8 +85,7 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
         light.sendall(b"^")
         jobs = [partial(costs.asked, sock, b"^work$", b"xpsl") for sock in heavy]
         alone, quiet = jobs[0](), answer_time(light)
-        calls = [*jobs, partial(answer_time, light)]
-        *four, beside = at_once(calls)
+        *four, beside = at_once([*jobs, partial(answer_time, light)])
     ratio = max(four) / alone
     measured = (
         f"four at once take {ratio:.1f} times as long as one; an echo beside them"
@@ -101,9 +99,7 @@ def as_built(gil: bool, four: float, echo: float, cores: int) -> bool:
 
     Each is how many times as long it takes as alone.
     """
-    if gil:
-        return four > 3 and echo > 5
-    return four < 1.4 * max(1, 4 / cores)
+    return (four > 3 and echo > 5) if gil else four < 1.4 * max(1, 4 / cores)
 
 
 @claim("B5")
