@@ -42,13 +42,12 @@ class Results:
         """Return the pairs of a table, the least ratio first."""
         keys = [REFERENCE.name, workload, point]
         found = [one for one in self.pairs if one["bottom"] == keys and one["top"][1:] == keys[1:]]
-        once = {one["top"][0]: one for one in found}  # a target may have measured it already
-        return sorted(once.values(), key=lambda one: float(one["ratio"]))
+        return sorted(found, key=lambda one: float(one["ratio"]))
 
-    def ratio(self, name: str, clients: int) -> float:
-        """Return what a request of 64 bytes takes beside step 6; KeyError if not measured."""
+    def ratios(self, clients: int) -> dict[str, float]:
+        """Return what a request of 64 bytes takes beside step 6, by the name of the server."""
         rows = self.against_reference("requests", clients)
-        return float({one["top"][0]: one["ratio"] for one in rows}[name])
+        return {one["top"][0]: one["ratio"] for one in rows}
 
 
 def ratios(results: Results) -> Table:
@@ -152,7 +151,7 @@ def block(results: Results, argument: str) -> str:
     """Return what a page shows under a name; KeyError if there is no such thing."""
     name, _, point = argument.partition(" ")
     if name in sentences.SENTENCES:
-        said = sentences.written(name, results.ratio)
+        said = sentences.written(name, results.ratios)
         return f"{said}\n\n{results.source}"
     if name in WORKLOADS:
         table = work(results, name, int(point))

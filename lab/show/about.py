@@ -20,10 +20,8 @@ def cores() -> int:
 def processor() -> str:
     """Return the model of the processor, or only its kind."""
     with contextlib.suppress(OSError):
-        if name := re.search(
-            r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE
-        ):
-            return name[1]
+        if found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()):
+            return found[1]
     return platform.machine()
 
 
