@@ -134,4 +134,5 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     arguments.add_clients(parser, 5)
-    arguments.add_steps(parser)
+    named = "as step5_select, step5 or 5 (all seven)"
+    parser.add_argument("steps", metavar="STEP", nargs="*", type=arguments.step, help=named)

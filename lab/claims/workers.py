@@ -117,27 +117,24 @@ def best(names: Iterable[str], turns: int) -> dict[str, float]:
         for name in names:
             server = stack.enter_context(catalogue.started(name))
             talks[name] = server, stack.enter_context(crowd(server, BUSY, 64))
-        rates = {name: max(of_one) for name, of_one in in_turn(talks, turns).items()}
+        rates = dict.fromkeys(talks, (0.0, 0.0))
+        for _ in range(turns):
+            for name, (server, talk) in talks.items():
+                rates[name] = max(rates[name], turn(server, talk))
     for name, (_, had) in rates.items():
         if name in ALONE and had < 0.8:
             raise NotMeasured(f"the machine is busy: {name} had {had:.0%} of the time it wanted")
     return {name: rate for name, (rate, _) in rates.items()}
 
 
-Turn = tuple[float, float]
-"""The answers in a second, and the share of the time it wanted for computing that it had."""
-
-
-def in_turn(talks: Mapping[str, tuple[Server, Talk]], turns: int) -> dict[str, list[Turn]]:
-    """Have the clients of each server talk so many times; return what came of it each time."""
-    seen: dict[str, list[Turn]] = {name: [] for name in talks}
-    for _ in range(turns):
-        for name, (server, talk) in talks.items():
-            start, before = time.perf_counter(), server.cpu_times()
-            rate = talk(TURN) / (time.perf_counter() - start)
-            ran, waited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
-            seen[name].append((rate, ran / (ran + waited)))
-    return seen
+def turn(server: Server, talk: Talk) -> tuple[float, float]:
+    """Have clients talk; return the answers in a second, and how much of the CPU time it wanted
+    for them the server had.
+    """
+    start, before = time.perf_counter(), server.cpu_times()
+    rate = talk(TURN) / (time.perf_counter() - start)
+    ran, waited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
+    return rate, ran / (ran + waited)
 
 
 @claim("H3")

@@ -1,6 +1,5 @@
 """The claims: each can be shown here, and would not be if it were not so."""
 
-import argparse
 import json
 import re
 import select
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 import simple_client
+from lab.__main__ import parser
 from lab.broken import catalogue
 from lab.check.prompt import BURST
 from lab.claims import command, costs, questions, step1, step2, step4, step5, step6, step7, workers
@@ -23,13 +23,8 @@ from lab.observe import run
 from lab.pages import command as pages
 from lab.tests.commands import lab
 
-KEYS = [
-    *("A1", "A2", "A3", "B1", "B2", "B3", "B4", "B5", "C1", "C2", "C3", "C4"),
-    *("D1", "D2", "D3", "D4", "E1", "E2", "E3", "E4", "E5"),
-    *("F1", "F2", "F3", "F4", "F5", "F6", "G1", "G2", "G3", "G4", "G5", "G6"),
-    *(f"H{number}" for number in range(1, 7)),
-    *(f"Q{number}" for number in range(1, 16)),
-]
+LAST = {"A": 3, "B": 5, "C": 4, "D": 4, "E": 5, "F": 6, "G": 6, "H": 6, "Q": 15}
+KEYS = [f"{part}{number}" for part, last in LAST.items() for number in range(1, last + 1)]
 
 ATTEMPTS = 3
 """How often an experiment may be tried: the machine may be busy with something else."""
@@ -83,11 +78,6 @@ def right(*_: object) -> Server:
     return real_started("right")
 
 
-def the_same(talks: Any, _: int) -> dict[str, list[tuple[float, float]]]:
-    """Have all servers give as many answers."""
-    return {name: [(100.0, 1.0)] for name in talks}
-
-
 OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("A1", simple_client, "script", lambda pace: 0.1 * pace),
     ("A2", step1, "started", always(2)),
@@ -109,11 +99,11 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("G3", step7, "lateness", lambda period, *_: real_lateness(period)),
     ("G4", step7, "latencies", lambda _, number: real_latencies("threads", number)),
     ("H1", costs, "request", lambda who, _: 10.0 * int(who.name.split()[0])),
-    ("H2", workers, "in_turn", the_same),
+    ("H2", workers, "turn", lambda *_: (100.0, 1.0)),
     ("H3", workers, "counts", lambda _, count, __: [count // 4] * 4),
     ("H4", catalogue, "started", lambda _: kept_queues.start()),
     ("H5", workers, "at_the_end", lambda share, _: real_at_the_end(share, "0")),
-    ("H6", workers, "in_turn", the_same),
+    ("H6", workers, "turn", lambda *_: (100.0, 1.0)),
     ("Q2", catalogue, "started", right),
     ("Q3", questions, "clients_greeted", lambda _: BURST),
     ("Q4", catalogue, "started", right),
@@ -211,10 +201,8 @@ def test_what_fails_is_said_and_the_others_go_on(
         raise Failed("no answer")
 
     monkeypatch.setitem(CLAIMS, "A1", fails)
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    args = parser.parse_args(["A1", "C3"])
-    assert command.run(args) == 1
+    args = parser("claims").parse_args(["claims", "A1", "C3"])
+    assert args.run(args) == 1
     printed = capsys.readouterr().out
     assert f"Failed: no answer\n     {NOT_CARRIED_OUT}" in printed
     assert text(CLAIMS["C3"]) in printed
