@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lab.bench.load import Talk, talkers
-from lab.harness.clients import expect, greeted, greeted_clients, letters, owed
+from lab.harness.clients import ask, greeted, greeted_clients, letters, owed
 from lab.harness.servers import Server
 
 BUSY = 50
@@ -31,14 +31,18 @@ def crowd(server: Server, count: int, size: int, idle: int = 0) -> Iterator[Talk
         yield talk
 
 
+def requests(server: Server, count: int, idle: int = 0) -> AbstractContextManager[Talk]:
+    """So many with requests of 64 bytes."""
+    return crowd(server, count, 64, idle)
+
+
 def visits(server: Server, seconds: float) -> int:
     """Have clients come, be answered once and leave, one after the other; return how many."""
     end, answers = time.perf_counter() + seconds, 0
     request, answer = frame(64)
     while time.perf_counter() < end or not answers:
         with greeted(server) as sock:
-            sock.sendall(request)
-            expect(sock, answer)
+            ask(sock, request, answer)
         answers += 1
     return answers
 
@@ -60,7 +64,7 @@ class Workload:
 REQUESTS = Workload(
     "requests",
     "Requests of 64 bytes, by so many clients at once",
-    lambda server, point: crowd(server, point, 64),
+    requests,
 )
 FRAMES = Workload(
     "frames",
@@ -77,7 +81,7 @@ KEPT = replace(
 IDLE = Workload(
     "idle",
     "Requests of 64 bytes, by fifty clients beside so many that say nothing",
-    lambda server, point: crowd(server, BUSY, 64, point),
+    lambda server, point: requests(server, BUSY, point),
     lambda point: point + BUSY,
 )
 CHURN = Workload(

@@ -6,14 +6,13 @@ import time
 from lab.claims import costs
 from lab.claims.claim import Finding, claim, found, started
 from lab.harness.clients import expect, greeted, those_ready
+from lab.harness.deadline import soon
 from lab.harness.servers import STEPS, Server, start
 
 
 def wait_for(server: Server, pattern: str) -> str:
     """Return the server's log when `pattern` is in it, or when it has not been for two seconds."""
-    deadline = time.monotonic() + 2
-    while not re.search(pattern, server.log()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    soon(lambda: re.search(pattern, server.log()), 2)
     return server.log()
 
 

@@ -14,7 +14,7 @@ from statistics import fmean
 
 from lab.bench.contestants import OURS, Contestant
 from lab.bench.load import Talk
-from lab.bench.workloads import crowd
+from lab.bench.workloads import requests
 from lab.broken import catalogue
 from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Finding, claim, found
@@ -116,7 +116,7 @@ def best(names: Iterable[str], turns: int) -> dict[str, float]:
         talks = {}
         for name in names:
             server = stack.enter_context(catalogue.started(name))
-            talks[name] = server, stack.enter_context(crowd(server, BUSY, 64))
+            talks[name] = server, stack.enter_context(requests(server, BUSY))
         rates = dict.fromkeys(talks, (0.0, 0.0))
         for _ in range(turns):
             for name, (server, talk) in talks.items():

@@ -91,6 +91,12 @@ def expect(sock: socket.socket, answer: bytes, sent: bytes = b"") -> None:
         raise Failed(f"got {shown(got)}{after}{rest}, owed {shown(answer)}", advice)
 
 
+def ask(sock: socket.socket, said: bytes, answer: bytes) -> None:
+    """Send this and receive the answer; Failed if it differs."""
+    sock.sendall(said)
+    expect(sock, answer, said)
+
+
 def short(sock: socket.socket, got: bytes, due: bytes) -> tuple[str, str]:
     """Say how an answer ends that is not all, and what is to be done then.
 

@@ -3,9 +3,12 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class OutOfTime(Exception):  # noqa: N818, nothing is wrong with us
@@ -50,6 +53,14 @@ def left(most: float = math.inf) -> float:
 def over() -> bool:
     """Return whether there is no time left."""
     return time.monotonic() >= _attempt.get().ends
+
+
+def soon(found: Callable[[], T], seconds: float = 10.0) -> T:
+    """Return what this returns, as soon as that is true, or else after so many seconds."""
+    ends = time.monotonic() + seconds
+    while not (what := found()) and time.monotonic() < ends:
+        time.sleep(left(0.01))
+    return what
 
 
 def connected(seconds: float) -> None:
