@@ -6,9 +6,9 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -40,20 +40,11 @@ def limit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Contestant]:
     return {one.name: one for one in found}
 
 
-@pytest.fixture
-def short() -> Iterator[None]:
-    """Short slices: what is measured does not matter. None of the tests beside knows of them."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pairs, "SLICE", 0.03)
-        yield
+short = mock.patch.object(pairs, "SLICE", 0.03)
+"""Short slices: what is measured does not matter. None of the tests beside knows of them."""
 
-
-@pytest.fixture
-def impatient(short: None) -> Iterator[None]:
-    """Little time for answers besides: they would not come later."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(contestants, "PATIENCE", 0.5)
-        yield
+impatient = mock.patch.object(contestants, "PATIENCE", 0.5)
+"""Little time for answers: they would not come later."""
 
 
 def results(*found: dict[str, object]) -> Results:
@@ -76,7 +67,8 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
 # Right answers or no figure
 
 
-@pytest.mark.usefixtures("impatient")
+@short
+@impatient
 @pytest.mark.parametrize(
     ("bug", "workload", "point"),
     [
@@ -96,7 +88,7 @@ def test_who_answers_wrongly_gets_no_figure(bug: str, workload: Workload, point:
         assert bug in report.method(results(found)) or top is right
 
 
-@pytest.mark.usefixtures("short")
+@short
 @pytest.mark.parametrize(
     ("workload", "point"),
     [(REQUESTS, 1), (REQUESTS, 3), (FRAMES, MiB), (IDLE, 0), (IDLE, 100), (CHURN, 1)],
@@ -193,7 +185,7 @@ def faults_of_asyncio() -> tuple[float, float]:
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 @pytest.mark.parametrize("size", [0, 2000, 4000])
 def test_asyncio_is_warm_when_a_client_has_left(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However it begins: what else is in its memory decides that."""
@@ -203,7 +195,7 @@ def test_asyncio_is_warm_when_a_client_has_left(size: int, monkeypatch: pytest.M
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 def test_large_pieces_cost_page_faults_unless_free_memory_is_kept() -> None:
     given_back, kept = (beside_step6(PROTOCOL, work, MiB)["figures"] for work in (FRAMES, KEPT))
     assert given_back["top"]["faults"] > 100
@@ -211,7 +203,7 @@ def test_large_pieces_cost_page_faults_unless_free_memory_is_kept() -> None:
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 def test_asyncio_stays_cold_with_a_malloc_that_does_not_learn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
