@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from lab.bench import framing, plan, sentences
+from lab.bench import framing, plan
 from lab.bench.contestants import C_LIBUV, LIMIT, Contestant
 from lab.bench.pairs import SLICE, Side
 from lab.bench.plan import REFERENCE
+from lab.bench.sentences import SENTENCES
 from lab.bench.workloads import WORKLOADS
 from lab.show import about
 from lab.show.tables import aligned, markdown
@@ -150,9 +151,10 @@ def text(results: Results) -> str:
 def block(results: Results, argument: str) -> str:
     """Return what a page shows under a name; KeyError if there is no such thing."""
     name, _, point = argument.partition(" ")
-    if name in sentences.SENTENCES:
-        said = sentences.written(name, results.ratios)
-        return f"{said}\n\n{results.source}"
+    if name in SENTENCES:
+        said = SENTENCES[name].format(one=results.ratios(1), fifty=results.ratios(50)).split()
+        filled = textwrap.fill(" ".join(said), 98, break_on_hyphens=False)
+        return f"{filled}\n\n{results.source}"
     if name in WORKLOADS:
         table = work(results, name, int(point))
         if len(table) == 1:

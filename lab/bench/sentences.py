@@ -1,7 +1,7 @@
-"""What the page of each step says of its costs: a sentence, with figures of the bench in it."""
+"""What the page of each step says of its costs: a sentence, with figures of the bench in it.
 
-import textwrap
-from collections.abc import Callable, Mapping
+`one` and `fifty` are what a request takes beside step 6 with so many clients, by the server.
+"""
 
 SENTENCES = {
     "step1": """
@@ -25,9 +25,3 @@ SENTENCES = {
         {fifty[uvloop protocol]:.2f} times as much, and in asyncio
         {fifty[asyncio protocol]:.2f}.""",
 }
-
-
-def written(name: str, ratios: Callable[[int], Mapping[str, float]]) -> str:
-    """Return a sentence with its figures; `ratios(clients)` are those to step 6, by the server."""
-    said = SENTENCES[name].format(one=ratios(1), fifty=ratios(50))
-    return textwrap.fill(" ".join(said.split()), 98, break_on_hyphens=False)

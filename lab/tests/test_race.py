@@ -1,5 +1,6 @@
 """`python -m lab race`, as a reader runs it."""
 
+import contextlib
 import os
 import pty
 import re
@@ -66,14 +67,9 @@ def test_drawn_in_place_on_a_terminal() -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         screen = b""
-        while select.select([ours], [], [], 30)[0]:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the end, on Linux
-                break
-            if not piece:  # the end, elsewhere
-                break
-            screen += piece
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while select.select([ours], [], [], 30)[0] and (piece := os.read(ours, 4096)):
+                screen += piece
         assert process.wait() == 0
     os.close(ours)
     assert b"\x1b[2A\x1b[2Kstep1_sequential" in screen
@@ -82,10 +78,8 @@ def test_drawn_in_place_on_a_terminal() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_no_process(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout
         assert process.stderr
         while "step7" not in process.stdout.readline():
