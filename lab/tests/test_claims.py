@@ -58,19 +58,13 @@ def test_it_holds_here(key: str) -> None:
 
 
 kept_queues = workers.workers(2, workers.REUSEPORT, "--quiet")
-real_at_the_end = workers.at_the_end
+real_at_the_end, real_command = workers.at_the_end, run.step_command
 real_started, real_lateness, real_latencies = catalogue.started, step7.lateness, step7.latencies
 
 
 def always(step: int) -> Callable[..., Server]:
     """Return what starts this step, whatever is asked for."""
     return lambda *_: started(step)
-
-
-def command_of(step: int) -> Callable[..., list[str]]:
-    """Return what gives the command of this step, whichever is asked for."""
-    command = run.step_command(STEPS[step - 1])
-    return lambda *_: command
 
 
 def right(*_: object) -> Server:
@@ -81,7 +75,7 @@ def right(*_: object) -> Server:
 OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("A1", simple_client, "script", lambda pace: 0.1 * pace),
     ("A2", step1, "started", always(2)),
-    ("A3", run, "step_command", command_of(2)),
+    ("A3", run, "step_command", lambda _: real_command(STEPS[1])),
     ("B1", step2, "started", always(1)),
     ("B2", costs, "memory", lambda *_: 400.0),
     ("B3", step2, "started", always(6)),
@@ -92,7 +86,7 @@ OTHERWISE: list[tuple[str, Any, str, Any]] = [
     ("E4", step5, "passed_on", lambda *_: (0.0, 1.0)),
     ("F1", step6, "served_of", lambda *_: 1020),
     ("F2", costs, "request", lambda _, idle, talking: 10 + idle),
-    ("F3", run, "step_command", command_of(5)),
+    ("F3", run, "step_command", lambda _: real_command(STEPS[4])),
     ("F4", step6, "passed_on", lambda *_: (902.0, 902.0)),
     ("F5", step6, "bytes_back", lambda _: step6.BYTES),
     ("F6", select, "kqueue", None),
