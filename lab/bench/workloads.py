@@ -32,7 +32,7 @@ def crowd(server: Server, count: int, size: int, idle: int = 0) -> Iterator[Talk
 
 
 def requests(server: Server, count: int, idle: int = 0) -> AbstractContextManager[Talk]:
-    """So many with requests of 64 bytes."""
+    """So many clients, with requests of 64 bytes, beside `idle` ones that say nothing."""
     return crowd(server, count, 64, idle)
 
 
@@ -61,11 +61,7 @@ class Workload:
     environment: tuple[str, ...] = ()
 
 
-REQUESTS = Workload(
-    "requests",
-    "Requests of 64 bytes, by so many clients at once",
-    requests,
-)
+REQUESTS = Workload("requests", "Requests of 64 bytes, by so many clients at once", requests)
 FRAMES = Workload(
     "frames",
     "Frames of so many bytes, by eight clients at once",

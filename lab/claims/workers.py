@@ -58,7 +58,7 @@ SOON = 0.5
 """Seconds in which a worker that lives greets all who wait; one that is new takes longer."""
 
 
-def workers(count: int, share: str = INHERIT, *options: str) -> Contestant:
+def workers(count: int, share: str, *options: str) -> Contestant:
     """Return the server that is so many workers."""
     words = (SCRIPT, "0", "--workers", str(count), "--share", share, *options)
     return Contestant(f"{count} worker{'s' * (count > 1)}", OURS, (sys.executable, *words))
