@@ -152,7 +152,7 @@ def who_gets_whom(full: bool) -> Finding:
         each = [fmean(place) for place in zip(*seen, strict=True)]
         who = f"{count} that {'stay' if stay else 'leave'}"
         told.append(f"{share}, {who}: {', '.join(f'{one:.0f}' for one in each)}")
-        most[share, count, stay] = each[0] / fmean(each)  # the luckiest's, times a fair part
+        most[share, count, stay] = each[0] / fmean(each)  # of its fair part, the luckiest
     drawn, few = most[REUSEPORT, MANY, True], most[REUSEPORT, FEW, True]
     holds = drawn < 1.25 and min(few, most[INHERIT, MANY, True]) > 1.1 * drawn
     return found(holds, f"clients of each of four workers, {runs} runs: {'; '.join(told)}")
