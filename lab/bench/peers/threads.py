@@ -1,9 +1,11 @@
 """A thread for each client, by the standard library's `socketserver`."""
 
+import contextlib
 import socketserver
 
 from common import serving
-from lab.bench.peers import HOST, announce, converse
+from common.framing import ACK, Framing
+from lab.bench.peers import HOST, announce
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -13,7 +15,11 @@ class Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Talk until the client has sent everything, or is gone."""
-        converse(self.request)
+        framing = Framing()
+        with contextlib.suppress(OSError):
+            self.request.sendall(ACK)
+            while data := self.request.recv(serving.RECV_SIZE):
+                self.request.sendall(framing.feed(data))
 
 
 class Server(socketserver.ThreadingTCPServer):
