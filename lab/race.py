@@ -52,17 +52,14 @@ class Lane:
         self.states = {f"conn{i}": simple_client.WAITING for i in range(count)}
         self.running = True
         start, cpu = time.monotonic(), processes.cpu_seconds(self.server.pid)
+        server, states = self.server, self.states
         done = await simple_client.run(
-            self.server.host, self.server.port, count, pace, on_state=self.enter
+            server.host, server.port, count, pace, lambda one: states.update({one.name: one.state})
         )
         self.elapsed.append(time.monotonic() - start)
         self.cpu = processes.cpu_seconds(self.server.pid) - cpu
         self.running = False
         self.problems += [f"{self.step}: {line}" for line in simple_client.problems(done)]
-
-    def enter(self, conversation: simple_client.Conversation) -> None:
-        """Take note of a state that a conversation is in from now on."""
-        self.states[conversation.name] = conversation.state
 
     def line(self) -> str:
         """Draw the lane: a mark for each client."""
@@ -88,7 +85,7 @@ async def heat(lanes: list[Lane], count: int, pace: float) -> None:
     async with asyncio.TaskGroup() as group:
         heats = [group.create_task(lane.heat(count, pace)) for lane in lanes]
         await asyncio.sleep(0)  # every lane is off
-        over = False
+        pending = set(heats)
         while True:
             lines = [lane.line() for lane in lanes]
             if in_place:
@@ -98,11 +95,10 @@ async def heat(lanes: list[Lane], count: int, pace: float) -> None:
                 now = time.monotonic() - start
                 for line in (line for line in lines if line not in drawn):
                     print(f"{now:5.1f} s  {line}", flush=True)
-            if over:
+            if not pending:
                 return
             drawn = lines
-            await asyncio.wait(heats, timeout=TICK)
-            over = all(one.done() for one in heats)
+            _, pending = await asyncio.wait(heats, timeout=TICK)
             for lane in lanes:
                 lane.threads = max(lane.threads, processes.threads(lane.server.pid))
 
@@ -138,4 +134,5 @@ def run(args: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     arguments.add_clients(parser, 5)
-    arguments.add_steps(parser)
+    named = "as step5_select, step5 or 5 (all seven)"
+    parser.add_argument("steps", metavar="STEP", nargs="*", type=arguments.step, help=named)

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     descriptors.raise_limit()
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        limit = contestants.compiled(Path(folder), left_out.append)
+        limit = [*contestants.compiled(Path(folder), left_out.append)]
         wanted = [target.pair for target in plan.targets(limit)]
         wanted += plan.tables(limit) if args.full else []
         found = measure(possible(list(dict.fromkeys(wanted)), left_out.append), args.pairs)
@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
 def possible(wanted: list[plan.Pair], say: Callable[[str], object]) -> list[plan.Pair]:
     """Return those that can be measured here; `say` what is left out."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200
-    sides = dict.fromkeys(side for pair in wanted for side in pair)
-    missing = {side.contestant.name: side.contestant.missing for side in sides}
+    missing = {side.contestant.name: side.contestant.missing for pair in wanted for side in pair}
     for name, package in missing.items():
         if package:
             say(f"left out: {name} ({package} is not installed: pip install '.[bench]')")

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +49,11 @@ def polling(interval: float) -> Contestant:
     return ours(4, "--interval", f"{interval:g}")
 
 
-def asyncio(style: str, uvloop: bool = False) -> Contestant:
-    """Return the server of step 7 that is written on asyncio."""
+def asyncio(loop: str, style: str, *options: str) -> Contestant:
+    """Return the server of step 7 that is written on asyncio, with this loop."""
     script = str(ROOT / STEPS[6] / "asyncio_server.py")
-    command = (sys.executable, script, "0", "--quiet", "--style", style)
-    if uvloop:
-        return Contestant(f"uvloop {style}", PEER, (*command, "--uvloop"), needs="uvloop")
-    return Contestant(f"asyncio {style}", PEER, command)
+    command = (sys.executable, script, "0", "--quiet", "--style", style, *options)
+    return Contestant(f"{loop} {style}", PEER, command, loop)
 
 
 def peer(name: str, module: str, needs: str = "") -> Contestant:
@@ -69,8 +67,8 @@ POLLING = polling(0)
 SELECT, EPOLL, LOOP = ours(5), ours(6), ours(7)
 POLL = peer("poll(2) in step 5", "poll")
 SOCKETSERVER = peer("socketserver threads", "threads")
-STREAMS, PROTOCOL = asyncio("streams"), asyncio("protocol")
-UV_STREAMS, UV_PROTOCOL = asyncio("streams", uvloop=True), asyncio("protocol", uvloop=True)
+STREAMS, UV_STREAMS = asyncio("asyncio", "streams"), asyncio("uvloop", "streams", "--uvloop")
+PROTOCOL, UV_PROTOCOL = asyncio("asyncio", "protocol"), asyncio("uvloop", "protocol", "--uvloop")
 GEVENT = peer("gevent", "gevent_server", "gevent")
 TRIO = peer("trio", "trio_server", "trio")
 TWISTED = peer("Twisted", "twisted_server", "twisted")
@@ -85,24 +83,18 @@ C_EPOLL, C_LIBUV = "C on epoll", "C on libuv"
 _PROGRAMS = {C_EPOLL: ("epoll", ()), C_LIBUV: ("libuv", ("-luv",))}
 
 
-def compiled(folder: Path, say: Callable[[str], object]) -> tuple[Contestant, ...]:
-    """Compile the C servers into `folder` and return them; `say` why one is left out."""
+def compiled(folder: Path, say: Callable[[str], object]) -> Iterator[Contestant]:
+    """Compile the C servers into `folder` and yield them; `say` why one is left out."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         say("left out: C on epoll, C on libuv (no C compiler here)")
-        return ()
-    found = []
+        return
     for name, (source, libraries) in _PROGRAMS.items():
-        program = folder / source
-        done = subprocess.run(
-            [compiler, "-O2", "-o", program, ROOT / f"lab/bench/limit/{source}.c", *libraries],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        program, code = str(folder / source), str(ROOT / f"lab/bench/limit/{source}.c")
+        words = [compiler, "-O2", "-o", program, code, *libraries]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             why = re.search(r"error: (.*)", done.stderr)
             say(f"left out: {name} ({why[1] if why else 'it does not compile here'})")
         else:
-            found.append(Contestant(name, LIMIT, (str(program), "0")))
-    return tuple(found)
+            yield Contestant(name, LIMIT, (program, "0"))

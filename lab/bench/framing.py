@@ -8,17 +8,16 @@ from common.framing import Framing
 from lab.bench.workloads import KiB
 
 SIZE = 64 * KiB
-LONG, TINY, GARBAGE, SINGLE = "one long frame", "4-byte frames", "garbage", "single bytes"
 
 HOSTILE = ("^^$", "$^a")
 """The slowest beside the loop, of all patterns of up to six of the bytes `^`, `$` and `a`."""
 
 INPUTS = {
-    LONG: [b"^" + b"a" * (SIZE - 2) + b"$"],
-    TINY: [b"^ab$" * (SIZE // 4)],
-    GARBAGE: [b"x" * SIZE],
+    "one long frame": [b"^" + b"a" * (SIZE - 2) + b"$"],
+    "4-byte frames": [b"^ab$" * (SIZE // 4)],
+    "garbage": [b"x" * SIZE],
     **{text: [text.encode() * (SIZE // len(text))] for text in HOSTILE},
-    SINGLE: [b"^", b"a", b"b", b"$"],
+    "single bytes": [b"^", b"a", b"b", b"$"],
 }
 """The packets of each input."""
 

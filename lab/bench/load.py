@@ -31,13 +31,8 @@ class Talker:
         self.answer = answer
         self.sent = self.received = 0
 
-    def ask(self) -> bool:
-        """Begin the next request; return whether some of it is still to be sent."""
-        self.sent = self.received = 0
-        return self.send()
-
     def send(self) -> bool:
-        """Send what the kernel takes; return whether some is still to be sent."""
+        """Send what the kernel takes of a request; return whether some is still to be sent."""
         unsent = memoryview(self.request)[self.sent :] if self.sent else self.request
         with contextlib.suppress(BlockingIOError):
             self.sent += self.sock.send(unsent)
@@ -49,7 +44,10 @@ class Talker:
         begin, self.received = self.received, self.received + len(data)
         if not data or data != self.answer[begin : self.received]:
             raise Failed(f"answered {shown(data)} after {begin} bytes of an answer")
-        return self.received == len(self.answer)
+        if self.received < len(self.answer):
+            return False
+        self.sent = self.received = 0  # for the next request
+        return True
 
 
 @contextlib.contextmanager
@@ -68,7 +66,7 @@ def talk(selector: selectors.BaseSelector, patience: float | None, seconds: floa
     end, answers = time.perf_counter() + seconds, 0
     keys = list(selector.get_map().values())
     for key in keys:
-        watch(selector, key, key.data.ask())
+        watch(selector, key, key.data.send())
     asking = len(keys)
     while asking:
         ready = selector.select(patience)
@@ -82,7 +80,7 @@ def talk(selector: selectors.BaseSelector, patience: float | None, seconds: floa
             if events & READ and talker.hear():
                 answers += 1
                 over = time.perf_counter() >= end
-                unsent = not over and talker.ask()
+                unsent = not over and talker.send()
                 asking -= over
             watch(selector, key, unsent)
     return answers

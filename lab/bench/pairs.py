@@ -9,8 +9,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lab.bench.contestants import Contestant
@@ -56,54 +55,51 @@ class Side:
         """What it is called in the results."""
         return [self.contestant.name, self.workload.name, self.point]
 
-    def bring(self, server: Server) -> AbstractContextManager[Talk]:
-        """Bring its clients to a server."""
-        return self.workload.bring(server, self.point)
 
-
+@dataclass
 class Running:
-    """A side of a pair: the server is there, and its second generation of clients."""
+    """A side of a pair: the server, its clients, who `talk`, and what it did in each turn."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.cold: list[Slice] = []
-        self.warm: list[Slice] = []
-        self.memory = 0.0
+    server: Server
+    talk: Talk
+    slices: list[Slice] = field(default_factory=list)
+    known: dict[str, float] = field(default_factory=dict)
 
-    def slice(self, talk: Talk) -> Slice:
-        """Have its clients talk; return what it did."""
+    def turn(self) -> None:
+        """Have the clients talk."""
         cpu, faults, start = self.server.cpu_seconds(), self.faults(), time.perf_counter()
-        answers = talk(SLICE)
+        answers = self.talk(SLICE)
         seconds = time.perf_counter() - start
-        return Slice(self.server.cpu_seconds() - cpu, self.faults() - faults, answers, seconds)
+        used = self.server.cpu_seconds() - cpu, self.faults() - faults
+        self.slices.append(Slice(*used, answers, seconds))
 
     def faults(self) -> int:
         """Return the page faults of the server and its children so far."""
         return sum(map(processes.page_faults, self.server.tree()))
 
     def figures(self) -> dict[str, float]:
-        """Return the figures, with those of the first generation as `cold` and `cold_faults`."""
-        cold = figures(self.cold)
-        more = {"cold": cold["cpu"], "cold_faults": cold["faults"]}
-        return figures(self.warm) | more | ({"memory": self.memory} if self.memory else {})
+        """Return what an answer took in these turns, and what was `known` before them."""
+        return figures(self.slices) | self.known
 
 
 @contextlib.contextmanager
-def running(side: Side) -> Iterator[tuple[Running, Talk]]:
+def running(side: Side) -> Iterator[Running]:
     """Start a server on the first core, and bring two generations of clients to it."""
+    work, point = side.workload, side.point
     with on_core(0):
-        server = side.contestant.start(side.workload.environment)
+        server = side.contestant.start(work.environment)
     with server:
-        found = Running(server)
-        first = REQUESTS.bring(server, BUSY) if side.workload is IDLE else side.bring(server)
+        first = REQUESTS.bring(server, BUSY) if work is IDLE else work.bring(server, point)
         with first as talk:
-            found.cold.append(found.slice(talk))
-        before = server.memory()
-        with side.bring(server) as talk:
-            if side.workload is IDLE and side.point:
-                found.memory = (server.memory() - before) / (side.point + BUSY)
-            yield found, talk
-            server.stop()
+            generation = Running(server, talk)
+            generation.turn()
+        cold, before = generation.figures(), server.memory()
+        known = {"cold": cold["cpu"], "cold_faults": cold["faults"]}
+        with work.bring(server, point) as talk:
+            if work is IDLE and point:
+                known["memory"] = (server.memory() - before) / (point + BUSY)
+            yield Running(server, talk, known=known)
+            server.stop()  # first: ten thousand that leave at once can keep it busy for a minute
 
 
 def paired(top: Side, bottom: Side, pairs: int = PAIRS) -> dict[str, object]:
@@ -114,15 +110,15 @@ def paired(top: Side, bottom: Side, pairs: int = PAIRS) -> dict[str, object]:
     """
     found: dict[str, object] = {"top": top.key, "bottom": bottom.key}
     try:
-        with running(top) as (one, talk_one), running(bottom) as (other, talk_other):
-            sides = [(one, talk_one), (other, talk_other)]
+        with running(top) as one, running(bottom) as other:
+            sides = [one, other]
             for _ in range(pairs):
-                for side, talk in sides:
-                    side.warm.append(side.slice(talk))
+                for side in sides:
+                    side.turn()
                 sides.reverse()  # neither is always the first
     except (Failed, ServerError, OSError) as error:
         return found | {"failed": str(error)}
-    slices = zip(one.warm, other.warm, strict=True)
+    slices = zip(one.slices, other.slices, strict=True)
     ratios = [(a.cpu / a.answers) / (b.cpu / b.answers) for a, b in slices]
     low, _, high = statistics.quantiles(ratios, n=4) if pairs > 1 else (*ratios, 0, *ratios)
     both = {"top": one.figures(), "bottom": other.figures()}

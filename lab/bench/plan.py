@@ -1,12 +1,12 @@
 """Who is compared with whom, at which work; and what the ratios are to be."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.bench import contestants as c
 from lab.bench.contestants import Contestant
 from lab.bench.pairs import Side
-from lab.bench.workloads import CHURN, FRAMES, IDLE, KEPT, REQUESTS, KiB, MiB, Workload
+from lab.bench.workloads import CHURN, FRAMES, IDLE, KEPT, REQUESTS, KiB, MiB
 
 REFERENCE = c.EPOLL
 """Whom everybody in a table is compared with: step 6. It stands there beside itself, too."""
@@ -35,15 +35,10 @@ class Target:
 
 
 def _against(
-    title: str,
-    one: Contestant,
-    other: Contestant,
-    must: float | None = None,
-    aim: float | None = None,
-    clients: int = 50,
+    title: str, one: Contestant, other: Contestant, *wanted: float, clients: int = 50
 ) -> Target:
     pair = Side(one, REQUESTS, clients), Side(other, REQUESTS, clients)
-    return Target(f"{title}, {clients} clients", pair, must, aim)
+    return Target(f"{title}, {clients} clients", pair, *wanted)
 
 
 def _grows(title: str, contestant: Contestant) -> Target:
@@ -51,7 +46,7 @@ def _grows(title: str, contestant: Contestant) -> Target:
     return Target(f"{title} beside 10,000 idle clients against none", pair, 1.15, 1.0)
 
 
-def targets(limit: Iterable[Contestant]) -> list[Target]:
+def targets(limit: Sequence[Contestant]) -> list[Target]:
     """Return what this bench was built to show; `limit` are the C servers that compile here."""
     libuv = [one for one in limit if one.name == c.C_LIBUV]
     return [
@@ -67,23 +62,21 @@ def targets(limit: Iterable[Contestant]) -> list[Target]:
     ]
 
 
-def tables(limit: tuple[Contestant, ...]) -> list[Pair]:
+def tables(limit: Sequence[Contestant]) -> list[Pair]:
     """Return the pairs of all tables: each who does the work, and the reference."""
     many = (*c.STEPS_MANY, c.POLL, *c.PEERS, *limit)
     some = (c.THREADS, c.SELECT, c.LOOP, c.UV_PROTOCOL, c.PROTOCOL, c.STREAMS, c.TRIO, *limit)
+    rows = (
+        (REQUESTS, 50, many),
+        (REQUESTS, 1, (c.SEQUENTIAL, c.BLOCKING, *some)),
+        (REQUESTS, 1000, some),
+        (FRAMES, 16 * KiB, some),
+        (FRAMES, MiB, some),
+        (KEPT, MiB, some),
+        (CHURN, 1, (c.SEQUENTIAL, *some)),
+    )
     return [
-        *_rows(REQUESTS, 50, many),
-        *_rows(REQUESTS, 1, (c.SEQUENTIAL, c.BLOCKING, *some)),
-        *_rows(REQUESTS, 1000, some),
-        *_rows(FRAMES, 16 * KiB, some),
-        *_rows(FRAMES, MiB, some),
-        *_rows(KEPT, MiB, some),
-        *_rows(CHURN, 1, (c.SEQUENTIAL, *some)),
-    ]
-
-
-def _rows(workload: Workload, point: int, contestants: Iterable[Contestant]) -> list[Pair]:
-    reference = Side(REFERENCE, workload, point)
-    return [
-        (Side(one, workload, point), reference) for one in dict.fromkeys((REFERENCE, *contestants))
+        (Side(one, work, point), Side(REFERENCE, work, point))
+        for work, point, who in rows
+        for one in dict.fromkeys((REFERENCE, *who))
     ]

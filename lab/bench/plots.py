@@ -9,8 +9,7 @@ from lab.bench import contestants as c
 from lab.bench.report import Results
 from lab.show.pictures import BLUE, GREY, ORANGE
 
-COLOURS = {c.OURS: BLUE, c.PEER: ORANGE, c.LIMIT: GREY}
-LEGEND = {c.OURS: "this repository", c.PEER: "libraries", c.LIMIT: "C"}
+LEGEND = {c.OURS: (BLUE, "this repository"), c.PEER: (ORANGE, "libraries"), c.LIMIT: (GREY, "C")}
 KINDS = {one.name: one.kind for one in (*c.STEPS_MANY, c.POLL, *c.PEERS)}
 
 
@@ -20,7 +19,7 @@ def requests(results: Results) -> Any:
     picture, axes = plt.subplots(figsize=(7.5, 0.9 + 0.27 * len(found)))
     kinds = [KINDS.get(one["top"][0], c.LIMIT) for one in found]
     for row, (one, kind) in enumerate(zip(found, kinds, strict=True)):
-        axes.barh(row, one["ratio"], color=COLOURS[kind], height=0.7)
+        axes.barh(row, one["ratio"], color=LEGEND[kind][0], height=0.7)
         spread = [[max(0, one["ratio"] - one["low"])], [max(0, one["high"] - one["ratio"])]]
         axes.errorbar(one["ratio"], row, xerr=spread, color="black", linewidth=0.8, capsize=2)
         at = max(one["ratio"], one["high"]), row
@@ -30,7 +29,6 @@ def requests(results: Results) -> Any:
     axes.margins(x=0.12, y=0.02)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("CPU time for a request, 50 clients (step 6 is 1)")
-    handles = [Patch(color=COLOURS[kind]) for kind in COLOURS if kind in kinds]
-    names = [LEGEND[kind] for kind in COLOURS if kind in kinds]
-    axes.legend(handles, names, loc="upper right", frameon=False)
+    shown = [Patch(color=it, label=name) for kind, (it, name) in LEGEND.items() if kind in kinds]
+    axes.legend(handles=shown, loc="upper right", frameon=False)
     return picture

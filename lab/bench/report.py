@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from lab.bench import framing, plan, sentences
+from lab.bench import framing, plan
 from lab.bench.contestants import C_LIBUV, LIMIT, Contestant
 from lab.bench.pairs import SLICE, Side
 from lab.bench.plan import REFERENCE
+from lab.bench.sentences import SENTENCES
 from lab.bench.workloads import WORKLOADS
 from lab.show import about
 from lab.show.tables import aligned, markdown
@@ -15,7 +16,6 @@ from lab.show.tables import aligned, markdown
 Table = list[list[str]]
 
 TARGETS = plan.targets([Contestant(C_LIBUV, LIMIT, ())])
-
 
 FAULTS = 5
 """Page faults for each answer, above which they are shown."""
@@ -43,17 +43,16 @@ class Results:
         """Return the pairs of a table, the least ratio first."""
         keys = [REFERENCE.name, workload, point]
         found = [one for one in self.pairs if one["bottom"] == keys and one["top"][1:] == keys[1:]]
-        once = {one["top"][0]: one for one in found}  # a target may have measured it already
-        return sorted(once.values(), key=lambda one: float(one["ratio"]))
+        return sorted(found, key=lambda one: float(one["ratio"]))
 
-    def ratio(self, name: str, clients: int) -> float:
-        """Return what a request of 64 bytes takes beside step 6; KeyError if not measured."""
+    def ratios(self, clients: int) -> dict[str, float]:
+        """Return what a request of 64 bytes takes beside step 6, by the name of the server."""
         rows = self.against_reference("requests", clients)
-        return float({one["top"][0]: one["ratio"] for one in rows}[name])
+        return {one["top"][0]: one["ratio"] for one in rows}
 
 
 def ratios(results: Results) -> Table:
-    """Return a row for each target, and for each input of the protocol."""
+    """Return a row for each target."""
     table = [["", "ratio", "half of the pairs", "must", "aim", ""]]
     for target in TARGETS:
         found = results.pair(*target.pair)
@@ -70,11 +69,10 @@ def ratios(results: Results) -> Table:
 def protocol(results: Results) -> Table:
     """Return a row for each input of the protocol: bytes a second of ours, the loop, the ratio."""
     table = [["64 KiB of", "common/framing.py", "a loop over the bytes", "ratio"]]
-    for name, (ours, loop) in results.found["framing"].items():
+    for name, both in results.found["framing"].items():
         shown = f"`{name}`" if name in framing.HOSTILE else name
-        table.append(
-            [shown, *(f"{one / 1e6:,.1f} MB/s" for one in (ours, loop)), f"{ours / loop:.2g}"]
-        )
+        rates = [f"{rate / 1e6:,.1f} MB/s" for rate in both]
+        table.append([shown, *rates, f"{both[0] / both[1]:.2g}"])
     return table
 
 
@@ -84,8 +82,8 @@ def work(results: Results, workload: str, point: int) -> Table:
     With the page faults of both, where they count.
     """
     table = [["", "ratio", "half of the pairs", "CPU each", "per second", "page faults"]]
-    rows, most = results.against_reference(workload, point), 0.0
-    for one in rows:
+    most = 0.0
+    for one in results.against_reference(workload, point):
         it, its = one["figures"]["top"], one["figures"]["bottom"]
         most = max(most, it["faults"], its["faults"])
         name = one["top"][0] + " (itself)" * (one["top"] == one["bottom"])
@@ -153,9 +151,10 @@ def text(results: Results) -> str:
 def block(results: Results, argument: str) -> str:
     """Return what a page shows under a name; KeyError if there is no such thing."""
     name, _, point = argument.partition(" ")
-    if name in sentences.SENTENCES:
-        said = sentences.written(name, results.ratio)
-        return f"{said}\n\n{results.source}"
+    if name in SENTENCES:
+        said = SENTENCES[name].format(one=results.ratios(1), fifty=results.ratios(50)).split()
+        filled = textwrap.fill(" ".join(said), 98, break_on_hyphens=False)
+        return f"{filled}\n\n{results.source}"
     if name in WORKLOADS:
         table = work(results, name, int(point))
         if len(table) == 1:

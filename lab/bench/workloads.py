@@ -1,14 +1,14 @@
 """The work that is measured. Each workload brings clients to a server, and yields how they talk."""
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from lab.bench.load import Talk, talkers
-from lab.harness.clients import expect, greeted_clients, letters, owed
+from lab.harness.clients import ask, greeted, greeted_clients, letters, owed
 from lab.harness.servers import Server
 
 BUSY = 50
@@ -24,78 +24,66 @@ def frame(size: int) -> tuple[bytes, bytes]:
 
 
 @contextlib.contextmanager
-def crowd(server: Server, count: int, size: int) -> Iterator[Talk]:
-    """So many clients, all with requests of `size` bytes."""
-    with greeted_clients(server, count) as socks, talkers(socks, *frame(size)) as talk:
+def crowd(server: Server, count: int, size: int, idle: int = 0) -> Iterator[Talk]:
+    """So many clients, all with requests of `size` bytes, beside `idle` ones that say nothing."""
+    silent = greeted_clients(server, idle)
+    with silent, greeted_clients(server, count) as socks, talkers(socks, *frame(size)) as talk:
         yield talk
 
 
-def requests(server: Server, point: int) -> AbstractContextManager[Talk]:
-    """Requests of 64 bytes, by so many clients at once."""
-    return crowd(server, point, 64)
+def requests(server: Server, count: int, idle: int = 0) -> AbstractContextManager[Talk]:
+    """So many clients, with requests of 64 bytes, beside `idle` ones that say nothing."""
+    return crowd(server, count, 64, idle)
 
 
-def frames(server: Server, point: int) -> AbstractContextManager[Talk]:
-    """Frames of so many bytes, by eight clients at once."""
-    return crowd(server, 8, point)
-
-
-def kept(server: Server, point: int) -> AbstractContextManager[Talk]:
-    """Frames of so many bytes, by eight clients at once; free memory is kept (glibc)."""
-    return frames(server, point)
-
-
-@contextlib.contextmanager
-def idle(server: Server, point: int) -> Iterator[Talk]:
-    """Requests of 64 bytes, by fifty clients beside so many that say nothing."""
-    with greeted_clients(server, point), crowd(server, BUSY, 64) as talk:
-        yield talk
-        server.stop()  # first: ten thousand that leave at once can keep it busy for a minute
-
-
-@contextlib.contextmanager
-def churn(server: Server, point: int) -> Iterator[Talk]:
-    """Clients that come, are answered once and leave, one after the other."""
+def visits(server: Server, seconds: float) -> int:
+    """Have clients come, be answered once and leave, one after the other; return how many."""
+    end, answers = time.perf_counter() + seconds, 0
     request, answer = frame(64)
-
-    def talk(seconds: float) -> int:
-        end, answers = time.perf_counter() + seconds, 0
-        while time.perf_counter() < end or not answers:
-            with server.connect() as sock:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                expect(sock, b"*")
-                sock.sendall(request)
-                expect(sock, answer)
-            answers += 1
-        return answers
-
-    yield talk
+    while time.perf_counter() < end or not answers:
+        with greeted(server) as sock:
+            ask(sock, request, answer)
+        answers += 1
+    return answers
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured, how many clients it takes at a point, what the server's environment has."""
+    """What is measured, at a `point`: how many clients, or how large a frame.
 
+    `bring` has the clients come, of whom there are `clients`; `environment` is the server's.
+    """
+
+    name: str
+    title: str
     bring: Callable[[Server, int], AbstractContextManager[Talk]]
-    clients: Callable[[int], int]
+    clients: Callable[[int], int] = int
     environment: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """The name of its function."""
-        return self.bring.__name__
 
-    @property
-    def title(self) -> str:
-        """What that says of itself, without the full stop."""
-        return str(self.bring.__doc__).partition("\n")[0].rstrip(".")
-
-
-REQUESTS = Workload(requests, int)
-FRAMES = Workload(frames, lambda _: 8)
-KEPT = Workload(
-    kept, lambda _: 8, ("MALLOC_TRIM_THRESHOLD_=10000000", "MALLOC_MMAP_THRESHOLD_=10000000")
+REQUESTS = Workload("requests", "Requests of 64 bytes, by so many clients at once", requests)
+FRAMES = Workload(
+    "frames",
+    "Frames of so many bytes, by eight clients at once",
+    lambda server, point: crowd(server, 8, point),
+    lambda _: 8,
 )
-IDLE = Workload(idle, lambda point: point + BUSY)
-CHURN = Workload(churn, lambda _: 1)
+KEPT = replace(
+    FRAMES,
+    name="kept",
+    title=f"{FRAMES.title}; free memory is kept (glibc)",
+    environment=("MALLOC_TRIM_THRESHOLD_=10000000", "MALLOC_MMAP_THRESHOLD_=10000000"),
+)
+IDLE = Workload(
+    "idle",
+    "Requests of 64 bytes, by fifty clients beside so many that say nothing",
+    lambda server, point: requests(server, BUSY, point),
+    lambda point: point + BUSY,
+)
+CHURN = Workload(
+    "churn",
+    "Clients that come, are answered once and leave, one after the other",
+    lambda server, _: contextlib.nullcontext(partial(visits, server)),
+    lambda _: 1,
+)
 WORKLOADS = {one.name: one for one in (REQUESTS, FRAMES, KEPT, IDLE, CHURN)}

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from lab.bench.contestants import Contestant
-from lab.bench.workloads import BUSY, crowd, frame
-from lab.harness.clients import busy, expect, greeted, greeted_clients
+from lab.bench.workloads import BUSY, frame, requests
+from lab.harness.clients import ask, busy, greeted, greeted_clients
 from lab.harness.servers import Server
 
 
@@ -24,25 +24,19 @@ def memory(
     return found
 
 
-def cpu_us(server: Server) -> float:
-    """Return the microseconds of CPU time that a server has used so far."""
-    return server.cpu_seconds() * 1e6
-
-
 def request(
     contestant: Contestant,
     idle: int,
     talking: int = BUSY,
     seconds: float = 0.5,
-    of: Callable[[Server], float] = cpu_us,
+    of: Callable[[Server], float] = lambda server: server.cpu_seconds() * 1e6,
 ) -> float:
-    """Return how much (`of` the server's CPU time) a request takes beside `idle` clients."""
-    with contestant.start() as server, greeted_clients(server, idle):
-        with crowd(server, talking, 64) as talk:
-            talk(0.1)
-            before = of(server)
-            answers = talk(seconds)
-            used = of(server) - before
+    """Return how much (`of`: microseconds of CPU time) a request takes beside `idle` clients."""
+    with contestant.start() as server, requests(server, talking, idle) as talk:
+        talk(0.1)
+        before = of(server)
+        answers = talk(seconds)
+        used = of(server) - before
         server.stop()
     return used / answers
 
@@ -57,8 +51,7 @@ def idle_share(server: Server, seconds: float) -> float:
 def asked(sock: socket.socket, question: bytes, answer: bytes) -> float:
     """Send a question, and return the seconds until it is answered so."""
     start = time.perf_counter()
-    sock.sendall(question)
-    expect(sock, answer)
+    ask(sock, question, answer)
     return time.perf_counter() - start
 
 

@@ -1,8 +1,8 @@
 """Q1 to Q15: what people ask who write such servers, and what settles it."""
 
+import contextlib
 import re
 import select
-import signal
 import socket
 import statistics
 import threading
@@ -66,14 +66,12 @@ def one_accept_an_edge(full: bool) -> Finding:
 
 def clients_greeted(name: str) -> int:
     """Have many clients connect to a broken server at once; return how many are greeted."""
-    with catalogue.started(name) as server:
-        server.process.send_signal(signal.SIGSTOP)  # so that what arrives meanwhile is one edge
-        with clients(server, BURST) as socks:
-            server.process.send_signal(signal.SIGCONT)
-            waiting = set(socks)
-            while done := select.select(waiting, [], [], SILENCE)[0]:
-                waiting.difference_update(done)
-            return BURST - len(waiting)
+    with catalogue.started(name) as server, contextlib.ExitStack() as stack:
+        with server.paused():  # so that what arrives meanwhile is one edge
+            waiting = set(stack.enter_context(clients(server, BURST)))
+        while done := select.select(waiting, [], [], SILENCE)[0]:
+            waiting.difference_update(done)
+        return BURST - len(waiting)
 
 
 @claim("Q4")

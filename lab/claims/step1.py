@@ -1,6 +1,6 @@
 """A1 to A3: one client after the other."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import simple_client
 from lab.claims.claim import Finding, claim, found, pace, recorded, started
@@ -46,9 +46,5 @@ def sequential_flow(full: bool) -> Finding:
 
 def served_at_once(recording: Recording) -> int:
     """Return how many clients, at the most, the server had accepted and not yet closed."""
-    now = most = 0
-    for event in recording.of(SERVER, "accept", "close"):
-        if event.client:
-            now += 1 if event.call == "accept" else -1
-            most = max(most, now)
-    return most
+    events = [event for event in recording.of(SERVER, "accept", "close") if event.client]
+    return max(accumulate(1 if event.call == "accept" else -1 for event in events), default=0)

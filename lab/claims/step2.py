@@ -1,5 +1,6 @@
 """B1 to B5: a thread for each client."""
 
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from lab.claims.claim import Curves, Finding, claim, found, pace, recorded, star
 from lab.claims.step1 import served_at_once
 from lab.harness import processes
 from lab.harness.clients import greeted_clients
+from lab.harness.deadline import soon
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Server
 from lab.harness.talks import at_once, elapsed
@@ -52,13 +54,11 @@ def threads_cost(full: bool) -> Finding:
 
 def context_switches(server: Server) -> int:
     """Return how often the system has switched away from the server's threads, all told."""
-    total = 0
-    for status in Path(f"/proc/{server.pid}/task").glob("*/status"):
-        lines = status.read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
-    if not total:
+    statuses = Path(f"/proc/{server.pid}/task").glob("*/status")
+    text = "".join(status.read_text() for status in statuses)
+    if not text:
         raise NotMeasured("only Linux says how often it switches")
-    return total
+    return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
 
 
 @claim("B3")
@@ -68,9 +68,8 @@ def silence_holds_a_thread(full: bool) -> Finding:
         with greeted_clients(server, 100):
             time.sleep(3 if full else 0.3)
             held = processes.threads(server.pid)
-        deadline = time.monotonic() + 10
-        while (left := processes.threads(server.pid)) > 1 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        soon(lambda: processes.threads(server.pid) == 1)
+        left = processes.threads(server.pid)
     measured = f"100 silent clients: {held} threads; when they have left: {left}"
     return found((held, left) == (101, 1), measured)
 
@@ -86,8 +85,7 @@ def computing_does_not_run_side_by_side(full: bool) -> Finding:
         light.sendall(b"^")
         jobs = [partial(costs.asked, sock, b"^work$", b"xpsl") for sock in heavy]
         alone, quiet = jobs[0](), answer_time(light)
-        calls = [*jobs, partial(answer_time, light)]
-        *four, beside = at_once(calls)
+        *four, beside = at_once([*jobs, partial(answer_time, light)])
     ratio = max(four) / alone
     measured = (
         f"four at once take {ratio:.1f} times as long as one; an echo beside them"
@@ -101,9 +99,7 @@ def as_built(gil: bool, four: float, echo: float, cores: int) -> bool:
 
     Each is how many times as long it takes as alone.
     """
-    if gil:
-        return four > 3 and echo > 5
-    return four < 1.4 * max(1, 4 / cores)
+    return (four > 3 and echo > 5) if gil else four < 1.4 * max(1, 4 / cores)
 
 
 @claim("B5")

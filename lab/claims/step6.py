@@ -2,7 +2,6 @@
 
 import platform
 import select
-import signal
 import sys
 from collections import Counter
 
@@ -79,9 +78,8 @@ def edge_triggered(full: bool) -> Finding:
 def bytes_back(name: str) -> int:
     """Send a frame of `BYTES` bytes at once to a broken server; return how many come back."""
     with catalogue.started(name) as server, greeted(server) as sock:
-        server.process.send_signal(signal.SIGSTOP)  # so that what arrives meanwhile is one edge
-        sock.sendall(b"^" + b"a" * BYTES)
-        server.process.send_signal(signal.SIGCONT)
+        with server.paused():  # so that what arrives meanwhile is one edge
+            sock.sendall(b"^" + b"a" * BYTES)
         sock.settimeout(SILENCE)
         return len(exactly(sock, BYTES))
 

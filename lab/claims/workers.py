@@ -1,6 +1,7 @@
 """H1 to H6: several processes, or threads, with a loop each."""
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from statistics import fmean
 
 from lab.bench.contestants import OURS, Contestant
 from lab.bench.load import Talk
-from lab.bench.workloads import crowd
+from lab.bench.workloads import requests
 from lab.broken import catalogue
 from lab.claims import costs
 from lab.claims.claim import HOLDS, WITHIN, Finding, claim, found
@@ -57,10 +58,10 @@ SOON = 0.5
 """Seconds in which a worker that lives greets all who wait; one that is new takes longer."""
 
 
-def workers(count: int, share: str = INHERIT, *options: str) -> Contestant:
+def workers(count: int, share: str, *options: str) -> Contestant:
     """Return the server that is so many workers."""
     words = (SCRIPT, "0", "--workers", str(count), "--share", share, *options)
-    return Contestant(f"{count} workers", OURS, (sys.executable, *words))
+    return Contestant(f"{count} worker{'s' * (count > 1)}", OURS, (sys.executable, *words))
 
 
 # What they do
@@ -72,18 +73,15 @@ def a_request_costs_the_same(full: bool) -> Finding:
 
     Of 64 bytes, by 50 clients; the least of several runs.
     """
-    runs = 5 if full else 2
-    took = [request(count) for _ in range(runs) for count in COUNTS]
-    least = {count: min(took[at :: len(COUNTS)]) for at, count in enumerate(COUNTS)}
-    measured = "; ".join(f"{count} workers: {least[count]:.1f} us" for count in COUNTS)
-    most = max(least.values()) / least[1]
+    servers = [workers(count, INHERIT, "--quiet") for count in COUNTS]
+    runs = [[costs.request(one, 0) for one in servers] for _ in range(5 if full else 2)]
+    least = [min(took) for took in zip(*runs, strict=True)]
+    measured = "; ".join(
+        f"{one.name}: {took:.1f} us" for one, took in zip(servers, least, strict=True)
+    )
+    most = max(least) / least[0]
     verdict = HOLDS if most < 1.15 else WITHIN  # with more loops fewer are ready in each wait
-    return found(most < 1.7, measured.replace("1 workers", "1 worker"), verdict)
-
-
-def request(count: int) -> float:
-    """Return the microseconds of CPU time that a request takes so many workers."""
-    return costs.request(workers(count, INHERIT, "--quiet"), 0)
+    return found(most < 1.7, measured, verdict)
 
 
 @claim("H2")
@@ -95,10 +93,11 @@ def as_many_as_there_are_cores(full: bool) -> Finding:
     if (cores := about.cores()) < 2:
         raise NotMeasured("it takes two cores to see that")
     rates = best((f"{count}_in_processes" for count in COUNTS), 40 if full else 5)
-    ratios = [rate / rates["1_in_processes"] for rate in rates.values()]
-    said = ", ".join(f"{count}: {rate:.2f}" for count, rate in zip(COUNTS, ratios, strict=True))
+    one, *_ = rates.values()
+    ratios = {count: rate / one for count, rate in zip(COUNTS, rates.values(), strict=True)}
+    said = ", ".join(f"{count}: {ratio:.2f}" for count, ratio in ratios.items())
     measured = f"answers in a second, by workers, times those of one: {said}; on {cores} cores"
-    return found(grow(dict(zip(COUNTS, ratios, strict=True)), cores), measured)
+    return found(grow(ratios, cores), measured)
 
 
 def grow(ratios: Mapping[int, float], cores: int) -> bool:
@@ -117,31 +116,25 @@ def best(names: Iterable[str], turns: int) -> dict[str, float]:
         talks = {}
         for name in names:
             server = stack.enter_context(catalogue.started(name))
-            talks[name] = server, stack.enter_context(crowd(server, BUSY, 64))
-        rates = {name: max(of_one) for name, of_one in in_turn(talks, turns).items()}
+            talks[name] = server, stack.enter_context(requests(server, BUSY))
+        rates = dict.fromkeys(talks, (0.0, 0.0))
+        for _ in range(turns):
+            for name, (server, talk) in talks.items():
+                rates[name] = max(rates[name], turn(server, talk))
     for name, (_, had) in rates.items():
         if name in ALONE and had < 0.8:
             raise NotMeasured(f"the machine is busy: {name} had {had:.0%} of the time it wanted")
     return {name: rate for name, (rate, _) in rates.items()}
 
 
-Turn = tuple[float, float]
-"""The answers in a second, and the share of the time it wanted for computing that it had."""
-
-
-def in_turn(talks: Mapping[str, tuple[Server, Talk]], turns: int) -> dict[str, list[Turn]]:
-    """Have the clients of each server talk so many times; return what came of it each time."""
-    seen: dict[str, list[Turn]] = {name: [] for name in talks}
-    for _ in range(turns):
-        for name, (server, talk) in talks.items():
-            start, ran, waited = time.perf_counter(), *server.cpu_times()
-            count = talk(TURN)
-            rate = count / (time.perf_counter() - start)
-            ran, waited = (
-                now - then for now, then in zip(server.cpu_times(), (ran, waited), strict=True)
-            )
-            seen[name].append((rate, ran / (ran + waited)))
-    return seen
+def turn(server: Server, talk: Talk) -> tuple[float, float]:
+    """Have clients talk; return the answers in a second, and how much of the CPU time it wanted
+    for them the server had.
+    """
+    start, before = time.perf_counter(), server.cpu_times()
+    rate = talk(TURN) / (time.perf_counter() - start)
+    ran, waited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
+    return rate, ran / (ran + waited)
 
 
 @claim("H3")
@@ -154,31 +147,21 @@ def who_gets_whom(full: bool) -> Finding:
     only_where_lots_are_drawn()
     runs = 10 if full else 3
     told, most = [], {}
-    for share in SHARES:
-        for count in (FEW, MANY):
-            for stay in (True, False):
-                seen = [counts(share, count, stay) for _ in range(runs)]
-                each = [fmean(place) for place in zip(*seen, strict=True)]
-                who = f"{count} that {'stay' if stay else 'leave'}"
-                told.append(f"{share}, {who}: {', '.join(f'{one:.0f}' for one in each)}")
-                most[share, count, stay] = each[0] / fmean(each)
-    return found(as_said(most), f"clients of each of four workers, {runs} runs: {'; '.join(told)}")
+    for share, count, stay in itertools.product(SHARES, (FEW, MANY), (True, False)):
+        seen = [counts(share, count, stay) for _ in range(runs)]
+        each = [fmean(place) for place in zip(*seen, strict=True)]
+        who = f"{count} that {'stay' if stay else 'leave'}"
+        told.append(f"{share}, {who}: {', '.join(f'{one:.0f}' for one in each)}")
+        most[share, count, stay] = each[0] / fmean(each)  # of its fair part, the luckiest
+    drawn, few = most[REUSEPORT, MANY, True], most[REUSEPORT, FEW, True]
+    holds = drawn < 1.25 and min(few, most[INHERIT, MANY, True]) > 1.1 * drawn
+    return found(holds, f"clients of each of four workers, {runs} runs: {'; '.join(told)}")
 
 
 def only_where_lots_are_drawn() -> None:
     """Raise NotMeasured where the kernel does not spread clients over sockets of one port."""
     if sys.platform != "linux":
         raise NotMeasured("it is Linux that draws lots")
-
-
-Most = Mapping[tuple[str, int, bool], float]
-"""How many times its fair part the luckiest worker gets, by share, clients, and if they stay."""
-
-
-def as_said(most: Most) -> bool:
-    """Return whether these parts are as H3 says."""
-    drawn, few = most[REUSEPORT, MANY, True], most[REUSEPORT, FEW, True]
-    return drawn < 1.25 and few > 1.1 * drawn and most[INHERIT, MANY, True] > 1.1 * drawn
 
 
 def counts(share: str, count: int, stay: bool) -> list[int]:
@@ -234,9 +217,8 @@ def fate(server: Server) -> tuple[int, int, int]:
             time.sleep(SOON)
             ready = those_ready(socks, 0)
             soon = sum(map(is_greeted, ready))
-            late = [is_greeted(sock) for sock in socks if sock not in ready]
-            lost = len(ready) - soon + late.count(False)
-    return soon, late.count(True), lost
+            late = sum(is_greeted(sock) for sock in socks if sock not in ready)
+    return soon, late, WAITING - soon - late
 
 
 def is_greeted(sock: socket.socket) -> bool:

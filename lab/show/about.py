@@ -1,8 +1,10 @@
 """What figures depend on: the machine, the versions, the day."""
 
+import contextlib
 import datetime
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -17,12 +19,10 @@ def cores() -> int:
 
 def processor() -> str:
     """Return the model of the processor, or only its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    with contextlib.suppress(OSError):
+        if found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()):
+            return found[1]
+    return platform.machine()
 
 
 def has_gil() -> bool:

@@ -33,12 +33,6 @@ def add_clients(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--pace", type=pace, default=1.0, help="scales their pauses (1.0)")
 
 
-def add_steps(parser: argparse.ArgumentParser) -> None:
-    """Add steps, all of them unless some are named."""
-    named = "as step5_select, step5 or 5 (all seven)"
-    parser.add_argument("steps", metavar="STEP", nargs="*", type=step, help=named)
-
-
 def step(text: str) -> str:
     """Parse an argument that names a step: its folder, or how that begins (`step5`, `5`)."""
     word = text.rstrip("/")

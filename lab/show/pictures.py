@@ -11,15 +11,8 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
-BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#777777",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+RED, PINK, GREY = "#D55E00", "#CC79A7", "#777777"
 
 STYLE: Any = {
     "svg.hashsalt": "lab",  # the same picture for the same figures

@@ -6,9 +6,9 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -17,6 +17,7 @@ from lab.bench.contestants import EPOLL, LIMIT, PEER, PEERS, POLL, PROTOCOL, Con
 from lab.bench.pairs import Side, paired
 from lab.bench.report import Results
 from lab.bench.workloads import CHURN, FRAMES, IDLE, KEPT, REQUESTS, KiB, MiB, Workload
+from lab.broken import catalogue
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, Check, verdicts
 from lab.harness.servers import ROOT, Server
@@ -29,32 +30,21 @@ from tests.contract import each_half, half
 
 def planted(bug: str) -> Contestant:
     """Return a server with a bug."""
-    command = (sys.executable, str(ROOT / "lab" / "broken"), bug, "0")
-    return Contestant(bug, PEER, command)
+    return Contestant(bug, PEER, tuple(catalogue.command(bug)))
 
 
 @pytest.fixture(scope="module")
-def limit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Contestant]]:
+def limit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Contestant]:
     """The servers in C that compile here, by name."""
-    left_out: list[str] = []
-    found = contestants.compiled(tmp_path_factory.mktemp("limit"), left_out.append)
-    yield {one.name: one for one in found}
+    found = contestants.compiled(tmp_path_factory.mktemp("limit"), print)
+    return {one.name: one for one in found}
 
 
-@pytest.fixture
-def short() -> Iterator[None]:
-    """Short slices: what is measured does not matter. None of the tests beside knows of them."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pairs, "SLICE", 0.03)
-        yield
+short = mock.patch.object(pairs, "SLICE", 0.03)
+"""Short slices: what is measured does not matter. None of the tests beside knows of them."""
 
-
-@pytest.fixture
-def impatient(short: None) -> Iterator[None]:
-    """Little time for answers besides: they would not come later."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(contestants, "PATIENCE", 0.5)
-        yield
+impatient = mock.patch.object(contestants, "PATIENCE", 0.5)
+"""Little time for answers: they would not come later."""
 
 
 def results(*found: dict[str, object]) -> Results:
@@ -77,7 +67,8 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
 # Right answers or no figure
 
 
-@pytest.mark.usefixtures("impatient")
+@short
+@impatient
 @pytest.mark.parametrize(
     ("bug", "workload", "point"),
     [
@@ -89,18 +80,15 @@ def row(top: Side, ratio: float, **figures: float) -> dict[str, Any]:
     ],
 )
 def test_who_answers_wrongly_gets_no_figure(bug: str, workload: Workload, point: int) -> None:
-    right = Side(EPOLL, workload, point)
-    for pair in (
-        (Side(planted(bug), workload, point), right),
-        (right, Side(planted(bug), workload, point)),
-    ):
-        found = paired(*pair, 1)
+    wrong, right = (Side(one, workload, point) for one in (planted(bug), EPOLL))
+    for top, bottom in ((wrong, right), (right, wrong)):
+        found = paired(top, bottom, 1)
         assert found["failed"]
         assert results(found).pairs == []
-        assert bug in report.method(results(found)) or pair[0] is right
+        assert bug in report.method(results(found)) or top is right
 
 
-@pytest.mark.usefixtures("short")
+@short
 @pytest.mark.parametrize(
     ("workload", "point"),
     [(REQUESTS, 1), (REQUESTS, 3), (FRAMES, MiB), (IDLE, 0), (IDLE, 100), (CHURN, 1)],
@@ -116,11 +104,15 @@ def test_every_workload_measures_a_right_server(workload: Workload, point: int) 
     assert found["low"] <= found["high"]
 
 
+def beside_step6(contestant: Contestant, workload: Workload, point: int, pairs: int = 1) -> Any:
+    """Return what is measured of a server and of step 6, at the same work."""
+    return paired(Side(contestant, workload, point), Side(EPOLL, workload, point), pairs)
+
+
 @pytest.mark.in_turn
 def test_the_same_server_on_both_sides_takes_the_same() -> None:
     """With room, since the slices are few; the bench itself allows 3 %."""
-    side = Side(EPOLL, REQUESTS, 50)
-    found: Any = paired(side, side, 8)
+    found = beside_step6(EPOLL, REQUESTS, 50, pairs=8)
     assert "failed" not in found, found
     assert 0.7 < found["ratio"] < 1.4
 
@@ -148,8 +140,7 @@ Framing.feed = feed
 @pytest.mark.in_turn
 def test_a_server_that_does_more_takes_more() -> None:
     """Planted: it works each answer out thirty times."""
-    found: Any = paired(Side(patched(SLOW), REQUESTS, 50), Side(EPOLL, REQUESTS, 50), 4)
-    assert found["ratio"] > 1.4
+    assert beside_step6(patched(SLOW), REQUESTS, 50, pairs=4)["ratio"] > 1.4
 
 
 COLD = """
@@ -178,10 +169,9 @@ common.framing.Framing = Counted
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts page faults here")
 def test_the_first_generation_is_measured_by_itself() -> None:
     """Planted: what it does for its first fifty clients takes pages that the kernel has to give."""
-    found: Any = paired(Side(patched(COLD), REQUESTS, 50), Side(EPOLL, REQUESTS, 50), 2)
-    patched_figures = found["figures"]["top"]
-    assert patched_figures["cold_faults"] > 10 > 1 > patched_figures["faults"]
-    assert patched_figures["cold"] > 1.2 * patched_figures["cpu"]
+    figures = beside_step6(patched(COLD), REQUESTS, 50, pairs=2)["figures"]["top"]
+    assert figures["cold_faults"] > 10 > 1 > figures["faults"]
+    assert figures["cold"] > 1.2 * figures["cpu"]
 
 
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's malloc")
@@ -189,14 +179,13 @@ GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glib
 
 def faults_of_asyncio() -> tuple[float, float]:
     """Return the page faults of a request, for the first generation and for the second."""
-    found: Any = paired(Side(PROTOCOL, REQUESTS, 3), Side(EPOLL, REQUESTS, 3), 1)
-    asyncio, step6 = (found["figures"][side] for side in ("top", "bottom"))
-    assert step6["cold_faults"] < 0.5
-    return asyncio["cold_faults"], asyncio["faults"]
+    figures = beside_step6(PROTOCOL, REQUESTS, 3)["figures"]
+    assert figures["bottom"]["cold_faults"] < 0.5
+    return figures["top"]["cold_faults"], figures["top"]["faults"]
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 @pytest.mark.parametrize("size", [0, 2000, 4000])
 def test_asyncio_is_warm_when_a_client_has_left(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However it begins: what else is in its memory decides that."""
@@ -206,19 +195,15 @@ def test_asyncio_is_warm_when_a_client_has_left(size: int, monkeypatch: pytest.M
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 def test_large_pieces_cost_page_faults_unless_free_memory_is_kept() -> None:
-    given_back, kept = (
-        paired(Side(PROTOCOL, work, MiB), Side(EPOLL, work, MiB), 1) for work in (FRAMES, KEPT)
-    )
-    asyncio: Any = given_back["figures"]
-    assert asyncio["top"]["faults"] > 100
-    both: Any = kept["figures"]
-    assert max(side["faults"] for side in both.values()) < 10
+    given_back, kept = (beside_step6(PROTOCOL, work, MiB)["figures"] for work in (FRAMES, KEPT))
+    assert given_back["top"]["faults"] > 100
+    assert max(side["faults"] for side in kept.values()) < 10
 
 
 @GLIBC
-@pytest.mark.usefixtures("short")
+@short
 def test_asyncio_stays_cold_with_a_malloc_that_does_not_learn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -238,8 +223,6 @@ RIGHT += [CHECKS[name] for name in ("side_by_side", "stuck_reader", "never_reads
 @each_half
 @pytest.mark.parametrize("peer", [*PEERS, POLL], ids=lambda one: one.name)
 def test_a_peer_keeps_the_contract(peer: Contestant, times: bool) -> None:
-    if peer.missing:
-        pytest.skip(f"{peer.missing} is not installed: it is an extra")
     assert failures(peer, half(RIGHT, times)) == set()
 
 
@@ -250,10 +233,7 @@ UNFAIR = {"gevent", "tornado", "uvloop protocol"}
 @pytest.mark.in_turn
 @pytest.mark.parametrize("peer", [*PEERS, POLL], ids=lambda one: one.name)
 def test_a_peer_is_fair_or_is_said_not_to_be(peer: Contestant) -> None:
-    if peer.missing:
-        pytest.skip(f"{peer.missing} is not installed: it is an extra")
-    failed = failures(peer, [CHECKS["fair"]])
-    assert bool(failed) is (peer.name in UNFAIR)
+    assert bool(failures(peer, [CHECKS["fair"]])) is (peer.name in UNFAIR)
 
 
 @each_half
@@ -267,11 +247,10 @@ def test_the_limit_keeps_the_contract(name: str, times: bool, limit: dict[str, C
 
 def failures(contestant: Contestant, checks: list[Check]) -> set[str]:
     """Return the checks that fail, of these."""
-
-    def start() -> Server:
-        return Server(contestant.command, 3)
-
-    return {one.check.name for one in verdicts(checks, start) if one.outcome == FAILED}
+    if contestant.missing:
+        pytest.skip(f"{contestant.missing} is not installed: it is an extra")
+    seen = verdicts(checks, lambda: Server(contestant.command, 3))
+    return {one.check.name for one in seen if one.outcome == FAILED}
 
 
 def test_what_is_missing_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,10 +268,10 @@ def test_without_a_compiler_the_limit_is_left_out(
 ) -> None:
     said: list[str] = []
     monkeypatch.setenv("CC", "no-such-compiler")
-    assert contestants.compiled(tmp_path, said.append) == ()
+    assert not [*contestants.compiled(tmp_path, said.append)]
     monkeypatch.setenv("CC", "false")
     if shutil.which("false"):
-        assert contestants.compiled(tmp_path, said.append) == ()
+        assert not [*contestants.compiled(tmp_path, said.append)]
         assert len(said) == 3
 
 
@@ -310,17 +289,8 @@ def test_step6_stands_beside_itself_in_every_table() -> None:
 def test_a_target_knows_how_far_it_is_met() -> None:
     one, other = Side(EPOLL, REQUESTS, 50), Side(PROTOCOL, REQUESTS, 50)
     most, itself = plan.Target("", (one, other), 1.25, 1.0), plan.Target("", (one, one), 1.03, 1.03)
-    assert [most.verdict(ratio) for ratio in (1.0, 1.2, 1.3)] == [
-        "met, and the aim",
-        "met",
-        "NOT MET",
-    ]
-    assert [itself.verdict(ratio) for ratio in (0.9, 0.98, 1.02, 1.1)] == [
-        "NOT MET",
-        "met",
-        "met",
-        "NOT MET",
-    ]
+    assert [*map(most.verdict, (1.0, 1.2, 1.3))] == ["met, and the aim", "met", "NOT MET"]
+    assert [*map(itself.verdict, (0.9, 0.98, 1.02, 1.1))] == ["NOT MET", "met", "met", "NOT MET"]
     assert plan.Target("", (one, other)).verdict(9) == ""
 
 
@@ -365,7 +335,7 @@ def test_the_command_prints_the_ratios(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no cores to choose from")
 def test_the_core_is_given_back() -> None:
     before = os.sched_getaffinity(0)
-    with pairs.running(Side(EPOLL, REQUESTS, 1)) as (running, _):
+    with pairs.running(Side(EPOLL, REQUESTS, 1)) as running:
         assert os.sched_getaffinity(running.server.pid) == {CORES[0]}
     assert os.sched_getaffinity(0) == before
 
@@ -373,7 +343,7 @@ def test_the_core_is_given_back() -> None:
 def test_the_protocol_is_compared_on_every_input() -> None:
     found = framing.compared(0.05)
     assert found.keys() == framing.INPUTS.keys()
-    ours, loop = found[framing.LONG]
+    ours, loop = found["one long frame"]
     assert ours > 5 * loop
 
 

@@ -1,5 +1,6 @@
 """`python -m lab race`, as a reader runs it."""
 
+import contextlib
 import os
 import pty
 import re
@@ -13,22 +14,16 @@ from pathlib import Path
 import pytest
 
 from lab import race
+from lab.broken import catalogue
 from lab.harness import processes, servers
 from lab.harness.servers import ROOT, STEPS
+from lab.tests.commands import lab
 
 COMMAND = [sys.executable, "-m", "lab", "race"]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the race and wait for its end."""
-    command = [*COMMAND, *words]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
-    )
-
-
 def test_all_seven_on_a_pipe() -> None:
-    done = run("-n", "4", "--pace", "0.15")
+    done = lab("race", "-n", "4", "--pace", "0.15")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
@@ -49,7 +44,7 @@ def test_all_seven_on_a_pipe() -> None:
 
 
 def test_steps_by_name_or_number() -> None:
-    done = run("-n", "60", "--pace", "0.01", "5", "step6", "step7_event_loop_threadpool/")
+    done = lab("race", "-n", "60", "--pace", "0.01", "5", "step6", "step7_event_loop_threadpool/")
     assert done.returncode == 0, done.stderr
     assert "step5_select" in done.stdout
     assert "step6_epoll_kqueue" in done.stdout
@@ -60,7 +55,7 @@ def test_steps_by_name_or_number() -> None:
 
 @pytest.mark.parametrize("word", ["step8", "8", "step", "", "server.py"])
 def test_a_step_that_is_none(word: str) -> None:
-    done = run(word)
+    done = lab("race", word)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "step1_sequential, " in done.stderr
@@ -72,14 +67,9 @@ def test_drawn_in_place_on_a_terminal() -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         screen = b""
-        while select.select([ours], [], [], 30)[0]:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the end, on Linux
-                break
-            if not piece:  # the end, elsewhere
-                break
-            screen += piece
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while select.select([ours], [], [], 30)[0] and (piece := os.read(ours, 4096)):
+                screen += piece
         assert process.wait() == 0
     os.close(ours)
     assert b"\x1b[2A\x1b[2Kstep1_sequential" in screen
@@ -88,10 +78,8 @@ def test_drawn_in_place_on_a_terminal() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_no_process(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout
         assert process.stderr
         while "step7" not in process.stdout.readline():
@@ -119,16 +107,9 @@ def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.in_turn
 def test_a_wrong_reply_makes_the_status_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    planted = tmp_path / "step5_select"
-    planted.mkdir()
-    folder = str(ROOT / "lab" / "broken")
-    (planted / "server.py").write_text(
-        "import runpy, sys\nsys.argv[1:] = ['echoes_unchanged', sys.argv[1]]\n"
-        f"runpy.run_path({folder!r}, run_name='__main__')\n"
-    )
-    monkeypatch.setattr(servers, "ROOT", tmp_path)
+    monkeypatch.setattr(servers, "start", lambda *_: catalogue.started("echoes_unchanged"))
     monkeypatch.setattr(sys, "argv", ["lab", "race", "-n", "2", "--pace", "0.01", "5"])
     from lab.__main__ import main
 
@@ -139,8 +120,7 @@ def test_a_wrong_reply_makes_the_status_1(
 
 
 def test_a_lane_shows_each_client_or_their_numbers() -> None:
-    server = servers.start("step1_sequential")
-    with server:
+    with servers.start("step1_sequential") as server:
         lane = race.Lane("step1_sequential", server)
         lane.running = True
         lane.states = {"conn0": "done", "conn1": "talking", "conn2": "waiting", "conn3": "failed"}

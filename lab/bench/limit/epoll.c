@@ -74,10 +74,6 @@ static void drop(struct client *client)
 	close(client->fd);
 	free(client->unsent);
 	free(client);
-	if (paused) {
-		paused = 0;
-		watch(&listener, EPOLL_CTL_MOD, EPOLLIN);
-	}
 }
 
 /* Send what was just worked out, and keep what the kernel does not take. */

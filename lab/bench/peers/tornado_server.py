@@ -3,6 +3,7 @@
 import asyncio
 
 from tornado.iostream import IOStream, StreamClosedError
+from tornado.netutil import bind_sockets
 from tornado.tcpserver import TCPServer
 
 from common import serving
@@ -29,10 +30,9 @@ class Server(TCPServer):
 
 async def main(port: int) -> None:
     """Listen, and serve."""
-    server = Server()
-    server.listen(port, HOST, backlog=serving.BACKLOG)
-    (listener,) = server._sockets.values()  # there is no public way to ask for the port
-    announce(listener.getsockname()[1])
+    listeners = bind_sockets(port, HOST, backlog=serving.BACKLOG)
+    Server().add_sockets(listeners)
+    announce(listeners[0].getsockname()[1])
     await asyncio.Event().wait()
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from twisted.internet import reactor as default_reactor
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
@@ -14,33 +14,23 @@ from lab.bench.peers import HOST, announce
 reactor: Any = default_reactor  # its type is only known when it runs, and a transport's too
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IHalfCloseableProtocol)
 class Conversation(Protocol):
-    """The callbacks for one client; it is its own producer, for what it reads it sends."""
+    """The callbacks for one client."""
 
     transport: Any
 
     def connectionMade(self) -> None:  # noqa: N802, the library's name
         """Greet a client that has come."""
         self.transport.setTcpNoDelay(True)
-        self.transport.registerProducer(self, True)
+        # While what is unsent piles up it does not read: what it reads is all that it sends.
+        self.transport.registerProducer(self.transport, True)
         self.framing = Framing()
         self.transport.write(ACK)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         """Answer what has arrived."""
         self.transport.write(self.framing.feed(data))
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """Do not read while what is unsent piles up."""
-        self.transport.pauseProducing()
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """Read again."""
-        self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:  # noqa: N802
-        """Nothing to do: the connection has ended."""
 
     def readConnectionLost(self) -> None:  # noqa: N802
         """Close when all is sent: the client has sent everything."""
