@@ -233,7 +233,10 @@ UNFAIR = {"gevent", "tornado", "uvloop protocol"}
 @pytest.mark.in_turn
 @pytest.mark.parametrize("peer", [*PEERS, POLL], ids=lambda one: one.name)
 def test_a_peer_is_fair_or_is_said_not_to_be(peer: Contestant) -> None:
-    assert bool(failures(peer, [CHECKS["fair"]])) is (peer.name in UNFAIR)
+    """A flood may pause for want of a core, and who serves nobody else comes to the others."""
+    tries = 3 if peer.name in UNFAIR else 1
+    seen = any(failures(peer, [CHECKS["fair"]]) for _ in range(tries))
+    assert seen is (peer.name in UNFAIR)
 
 
 @each_half
