@@ -11,6 +11,7 @@ from lab.check.suite import check, fresh
 from lab.check.talk import reads_late, send_and_shut_down
 from lab.harness.clients import (
     Failed,
+    ask,
     clients,
     compare,
     ended,
@@ -35,8 +36,7 @@ def stopped(server: Endpoint) -> str:
     with at_a_halt(server):
         pass
     with greeted(server) as sock:
-        sock.sendall(b"^a")
-        expect(sock, b"b", b"^a")
+        ask(sock, b"^a", b"b")
         with at_a_halt(server):
             sock.sendall(b"b$")
         expect(sock, b"c", b"b$")

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,13 +22,13 @@ from typing import NamedTuple
 
 from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
 from lab.check.suite import check
+from lab.check.talk import reads_late
 from lab.harness import processes, strace
 from lab.harness.clients import (
     SPINS,
     Failed,
     MiB,
     busy,
-    exactly,
     exchange,
     letters,
     owed,
@@ -66,28 +65,19 @@ Pieces = tuple[tuple[bytes, bytes], ...]
 """What a client says, and what it is owed for it before it says more."""
 
 
-@dataclass(frozen=True)
-class Talk:
-    """What each of three clients says.
-
-    With `slow` the last one does not read before nothing more is taken from it. An answer may
-    begin with `refusal` instead, if there is one in that protocol.
-    """
+class Talk(NamedTuple):
+    """What each of three clients says; where there is a `refusal`, an answer may begin with it."""
 
     clients: tuple[Pieces, ...]
-    slow: bool = False
     refusal: bytes = b""
 
 
 @functools.cache
 def frames() -> Talk:
     """Return the talk with a server of frames."""
-    hello, flood = (
-        b"^ab$--^c",
-        b"^" + letters(8 * MiB) + b"$",
-    )  # more than the kernel's buffers take
-    one = ((b"", b"*"), (hello, owed(hello)), (b"d$", b"e"))
-    return Talk((one, one, ((flood, b"*" + owed(flood)),)), slow=True)
+    flood = b"^" + letters(8 * MiB) + b"$"  # more than the kernel's buffers take
+    one = ((b"", b"*"), (b"^ab$--^c", b"bcd"), (b"d$", b"e"))
+    return Talk((one, one, ((flood, b"*" + owed(flood)),)))
 
 
 def primes() -> Talk:
@@ -122,14 +112,22 @@ WRONG = "a client got something else than it is owed"
 
 def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
     """Be one of the clients; return SERVED, CLOSED (or refused), or what is wrong."""
-    got, piece, due = b"", b"", b"".join(answer for _, answer in talk.clients[which])
+    got, due = b"", b"".join(answer for _, answer in talk.clients[which])
+    time.sleep(which * PAUSE / 3)
     try:
-        with server.unconnected() as sock:
-            for piece in pieces(server, sock, talk, which):
+        with reads_late(server, room=4096) as sock:
+            for said, answer in talk.clients[which]:
+                taken = send_until_stuck(sock, said, 0.05)
+                piece = exchange(sock, [said[taken:]], answer)
+                if talk.refusal and piece.startswith(talk.refusal):
+                    return CLOSED
                 got += piece
-            if refused(talk, piece):
-                return CLOSED
-            if end := sock.recv(1):
+                if len(piece) < len(answer):
+                    break
+                time.sleep(PAUSE)
+            else:
+                sock.shutdown(socket.SHUT_WR)
+            if (end := sock.recv(1)) and due.startswith(got):
                 return f"a client got {shown(end)} too many"
     except TimeoutError:
         if got == due:
@@ -142,53 +140,23 @@ def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
     return CLOSED if due.startswith(got) else WRONG
 
 
-def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Iterator[bytes]:
-    """Say what a client says; yield what it gets, and end early if that is not all."""
-    slow = talk.slow and which == len(talk.clients) - 1
-    if slow:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(SILENT)
-    time.sleep(which * PAUSE / 3)
-    sock.connect((server.host, server.port))
-    for said, answer in talk.clients[which]:
-        if slow:
-            taken = send_until_stuck(sock, said, 0.05)
-            piece = exchange(sock, [said[taken:]], answer)
-        else:
-            sock.sendall(said)
-            piece = exactly(sock, len(answer))
-        yield piece
-        if len(piece) < len(answer) or refused(talk, piece):
-            return
-        time.sleep(PAUSE)
-    sock.shutdown(socket.SHUT_WR)
+THREADS = "threads"
 
 
-def refused(talk: Talk, answer: bytes) -> bool:
-    """Return whether an answer is that there is none."""
-    return bool(talk.refusal) and answer.startswith(talk.refusal)
+def what_it_has(server: Server) -> Counter[str]:
+    """Count the descriptors, by kind, and threads of a server and its children.
 
-
-@dataclass
-class Rest:
-    """What a server has when nobody is there: descriptors by kind, and threads."""
-
-    files: Counter[str]
-    threads: int
-
-
-def what_it_has(server: Server) -> Rest:
-    """Look what a server and its children have; but for what a pool of processes has anyway."""
-    files: Counter[str] = Counter()
-    threads = 0
+    But for what a pool of processes has anyway.
+    """
+    found: Counter[str] = Counter()
     for pid in server.tree():
-        threads += processes.threads(pid)
         for fd in Path(f"/proc/{pid}/fd").glob("*"):
             with contextlib.suppress(OSError):
                 kind = str(fd.readlink()).partition(":[")[0]
                 if kind not in ("pipe", os.devnull) and fd.name not in "012":
-                    files[kind] += 1
-    return Rest(files, threads)
+                    found[kind] += 1
+        found[THREADS] += processes.threads(pid)
+    return found
 
 
 def never_rests(server: Server) -> bool:
@@ -200,26 +168,23 @@ def never_rests(server: Server) -> bool:
     return False
 
 
-def left(server: Server, before: Rest, spare: int) -> str:
-    """Wait until a server has no more than it had; say what is left of what was there since."""
+def left(server: Server, rest: Counter[str], spare: int) -> str:
+    """Wait until a server has no more than `rest`, and `spare` files; say what it has more."""
     deadline = time.monotonic() + SILENT
     while True:
-        now = what_it_has(server)
-        more = now.files - before.files
-        threads = now.threads - before.threads - (POOL if before.threads > 1 else 0)
-        if more.total() <= spare and threads <= 0:
+        more = what_it_has(server) - rest
+        if more.total() <= spare and not more[THREADS]:
             return ""
         if time.monotonic() > deadline:
-            kinds = [f"{count} {kind}" for kind, count in more.items()]
-            return f"left: {', '.join([*kinds, *[f'{threads} threads'] * (threads > 0)])}"
+            return f"left: {', '.join(f'{count} {kind}' for kind, count in more.items())}"
         time.sleep(0.02)
 
 
 class Unharmed(NamedTuple):
-    """What a server is like if nothing fails."""
+    """What a server is like if nothing fails: its status, and what it has when nobody is there."""
 
     status: int
-    rest: Rest
+    rest: Counter[str]
     talk: Talk
 
 
@@ -250,8 +215,8 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
         if set(outcomes) != {SERVED}:
             raise Failed(f"it does not serve the talk even if nothing fails: {outcomes}")
         time.sleep(0.1)
-        rest = what_it_has(own)
-        rest.files |= before.files
+        rest = before | what_it_has(own)
+        rest[THREADS] += POOL * (rest[THREADS] > 1)
         status = own.terminate(END)
     if status is None:
         raise Failed("SIGTERM does not end it even if nothing fails")
@@ -260,15 +225,17 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
 
 def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
     """Hold the talk while a call fails; say what is wrong then, None if it came to no such call."""
-    with ready(server) as own, ThreadPoolExecutor(1) as pool, traced_for(own, case) as traced:
-        talk = pool.submit(talk_with, own, unharmed.talk)
-        wait([talk], HOLD if case.lasting else None)
-        if not case.to_the_end:
-            traced.detach()
-        outcomes = talk.result()
-        hits = [call for call in traced.calls() if call.hit]
-        signalled = traced.signalled()
-        wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
+    with ready(server) as own, ThreadPoolExecutor(1) as pool:
+        log = Path(f"/proc/{own.pid}/fd/2").readlink() if case.to_the_end else None
+        with strace.Attached(own.tree(), NAMES, case.inject, log) as traced:
+            talk = pool.submit(talk_with, own, unharmed.talk)
+            wait([talk], HOLD if case.lasting else None)
+            if not case.to_the_end:
+                traced.detach()
+            outcomes = talk.result()
+            hits = [call for call in traced.calls() if call.hit]
+            signalled = traced.signalled()
+            wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
     if case.what == SIGNAL and signalled:
         return wrong
     return wrong if meant(case, hits) else None
@@ -282,12 +249,6 @@ def meant(case: Case, hits: list[Call]) -> bool:
     """
     found = [fault_of(call) for call in hits]
     return case.fault in found and (case.lasting or None not in found)
-
-
-def traced_for(server: Server, case: Case) -> strace.Attached:
-    """Attach to a server, to make what the case says happen."""
-    log = Path(f"/proc/{server.pid}/fd/2").readlink() if case.to_the_end else None
-    return strace.Attached(server.tree(), NAMES, case.inject, log)
 
 
 def complaints(

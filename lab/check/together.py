@@ -10,6 +10,7 @@ from lab.check.suite import check
 from lab.harness.clients import (
     Failed,
     MiB,
+    ask,
     clients,
     exactly,
     expect,
@@ -41,8 +42,7 @@ def silence(server: Endpoint) -> str:
     all of them at once.
     """
     with clients(server, 5), server.connect() as sock:
-        sock.sendall(b"^a$")
-        expect(sock, b"*b", b"^a$")
+        ask(sock, b"^a$", b"*b")
     return "served beside 5 that say nothing"
 
 
@@ -67,8 +67,7 @@ def stuck_reader(server: Endpoint) -> str:
     with greeted(server) as sock:
         taken = send_until_stuck(sock, b"^" + b"a" * (32 * MiB))
         with server.connect() as other:
-            other.sendall(b"^a$")
-            expect(other, b"*b", b"^a$")
+            ask(other, b"^a$", b"*b")
         leave([sock], server.patience)  # what it is owed is not to be in anybody's way
     return f"served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
 
