@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from common import descriptors
 from lab.harness.clients import FULL, SLOW, Failed
@@ -49,25 +50,24 @@ class Check:
     title: str
     advice: str
     read: str
-    alone: bool
-    asked_for: bool
-    survives: str
-    share: int
+    alone: bool = False
+    asked_for: bool = False
+    survives: str = ""
+    share: int = 1
 
 
-def check(
-    read: str, *, alone: bool = False, asked_for: bool = False, survives: str = "", share: int = 1
-) -> Callable[[Run], Check]:
-    """Make a check of a function; `read` is the page that explains it, or the folder of it."""
+def check(read: str, **how: Any) -> Callable[[Run], Check]:
+    """Make a check of a function; `read` is the page that explains it, or the folder of it.
+
+    `how` are those fields of `Check` that have a default.
+    """
     page = read if read.endswith(".md") else f"{read}/README.md"
 
     def make(run: Run) -> Check:
         rung = run.__module__.rpartition(".")[2]
         title, _, advice = (inspect.getdoc(run) or "").partition("\n")
         advice = " ".join(advice.split())
-        return Check(
-            run, run.__name__, rung, title, advice, page, alone, asked_for, survives, share
-        )
+        return Check(run, run.__name__, rung, title, advice, page, **how)
 
     return make
 

@@ -16,6 +16,7 @@ from lab.harness.clients import (
     expect,
     greeted,
     must,
+    owed,
     send_until_stuck,
     those_ready,
 )
@@ -87,12 +88,11 @@ def drip(server: Endpoint) -> str:
             for sock, byte in zip(socks, column, strict=True):
                 sock.sendall(bytes([byte]))
         with contextlib.ExitStack() as stack:
-            for sock, i in zip(socks, range(len(socks)), strict=True):
+            for i, sock in enumerate(socks):
                 stack.enter_context(sock)
-                answer = b"".join(b"%03d" % n for n in (i, 99 - i))
                 if not those_ready([sock], server.patience):
                     raise Failed(f"client {i} is not greeted", NOT_GREETED)
-                expect(sock, b"*" + bytes(byte + 1 for byte in answer), lines[i])
+                expect(sock, b"*" + owed(lines[i]), lines[i])
                 sock.close()  # so that one which serves them in turn comes to the next
     return f"100 clients, {len(lines[0])} bytes each"
 

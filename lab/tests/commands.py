@@ -1,7 +1,9 @@
-"""How the lab's commands are run."""
+"""How the lab's commands are run, and those of others."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from lab.harness.servers import ROOT
 
@@ -9,13 +11,21 @@ FULL = False
 """Whether pytest was given `--full`."""
 
 
-def lab(*words: str) -> "subprocess.CompletedProcess[str]":
+def lab(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run a command of the lab to its end; return its status and what it printed."""
     return subprocess.run(
         [sys.executable, "-m", "lab", *words],
-        cwd=ROOT,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
+
+
+def program(file: Path, script: str) -> str:
+    """Make a program of a shell script; return its path."""
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
