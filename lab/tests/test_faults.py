@@ -3,10 +3,8 @@
 import os
 import re
 import signal
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -105,8 +103,7 @@ def test_a_right_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "SAMPLE", 4)
     server = like("right")
     for one in (faults.calls_fail, faults.start_fails):
-        run: Any = one.run
-        verdict = judge(replace(one, run=partial(run, seed=7)), server)
+        verdict = judge(one.given(seed=7), server)
         assert verdict.outcome == HELD, verdict.seen
         assert re.fullmatch(
             r"4 cases \(of \d+, drawn with --seed 7\)(, \d not reached)?", verdict.seen

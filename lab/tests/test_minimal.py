@@ -3,10 +3,8 @@
 import select
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,9 +22,7 @@ POLLING = STEPS[3]
 
 def as_declared(step: str, start: Callable[[], Server], times: bool) -> None:
     """Run the checks that compare times, or the others, on what is started so."""
-    asked = [CHECKS[name] for name in limits.ASKED]
-    run: Any = CHECKS["deadline"].run
-    chosen = half([*MATRIX, replace(asked[0], run=partial(run, seconds=0.3)), asked[1]], times)
+    chosen = half([*MATRIX, CHECKS["deadline"].given(seconds=0.3), CHECKS["drains"]], times)
     failed = {one.check.name for one in verdicts(chosen, start) if one.outcome == FAILED}
     assert failed == limits.declared(step, MINIMAL).keys() & {one.name for one in chosen}
 
