@@ -105,8 +105,9 @@ DEATHS = {
     r"by SIG(SEGV|BUS)": "It used memory that is not its own: often the record of a client that has"
     " left, or an array that is too short for so high a descriptor. `-fsanitize=address` says"
     " where.",
-    r"by SIGABRT": "It, or its library, found something wrong and gave up (`assert`, a double `free`,"
-    " a buffer that is too short, `FD_SET` of a descriptor above 1023). See its last words.",
+    r"by SIGABRT": "It, or its library, found something wrong and gave up (`assert`, a double"
+    " `free`, a buffer that is too short, `FD_SET` of a descriptor above 1023). See its last"
+    " words.",
     r"by SIGKILL": "Somebody killed it: the kernel, most likely, for want of memory.",
     r"": "See its last words.",
 }
@@ -117,11 +118,9 @@ def death(server: Server) -> str:
     """Say what to do about how a server has died."""
     status, last = server.process.returncode or 0, last_words(server.log()).rpartition("\n")[2]
     how = (last, f"by {signal.Signals(-status).name}" if status < 0 else "")
-    advice = next(DEATHS[one] for one in DEATHS if any(re.match(one, word) for word in how))
-    return (
-        "But first of all it has to survive: whatever a client does, it goes on. "
-        + advice.format(last[:70])
-    )
+    advice = next(said for one, said in DEATHS.items() if any(re.match(one, word) for word in how))
+    advice = advice.format(last[:70])
+    return f"But first of all it has to survive: whatever a client does, it goes on. {advice}"
 
 
 @contextlib.contextmanager

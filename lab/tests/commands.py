@@ -24,7 +24,7 @@ def lab(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def program(file: Path, script: str) -> str:
+def executable(file: Path, script: str) -> str:
     """Make a program of a shell script; return its path."""
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)

@@ -24,7 +24,7 @@ from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, check, judge
 from lab.harness import processes, servers
 from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
-from lab.tests.commands import lab, program
+from lab.tests.commands import executable, lab
 from tests.contract import each_half, half
 
 pytestmark = pytest.mark.aside
@@ -90,7 +90,7 @@ def test_what_a_learner_reads() -> None:
 
 
 def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
-    program(tmp_path / "my-server", f"exec {BROKEN} right $1")
+    executable(tmp_path / "my-server", f"exec {BROKEN} right $1")
     done = lab_check("--cmd", "./my-server {port}", "--only", QUICK, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
@@ -99,7 +99,7 @@ def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
     """The server is a child of the command, and ignores SIGTERM."""
     noted = tmp_path / "pid"
     script = f"{BROKEN} ignores_sigterm $1 & echo $! > {noted}; wait; sleep 100"
-    server = program(tmp_path / "wrapper", script)
+    server = executable(tmp_path / "wrapper", script)
     done = lab_check("--cmd", f"{server} {{port}}", "--only", "ack")
     assert done.returncode == 0, done.stdout
     assert gone(int(noted.read_text()))
@@ -118,7 +118,7 @@ def gone(pid: int) -> bool:
 
 
 def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
-    server = program(tmp_path / "wrapper", f"{BROKEN} $2 $1\nexit")
+    server = executable(tmp_path / "wrapper", f"{BROKEN} $2 $1\nexit")
     for bug, name in (("large_buffers", "idle_memory"), ("leaks_descriptors", "churn")):
         done = lab_check("--cmd", f"{server} {{port}} {bug}", "--only", name)
         assert f"\n{name:17} FAILED" in done.stdout
@@ -176,7 +176,7 @@ def test_the_job_that_the_page_shows(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "check.md").read_text()
     (command,) = re.findall(r"^      - run: (.*)$", page, re.MULTILINE)
     (tmp_path / "concurrent-servers").symlink_to(ROOT)
-    program(tmp_path / "my-server", f"exec {BROKEN} right $1")
+    executable(tmp_path / "my-server", f"exec {BROKEN} right $1")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         ["sh", "-c", command],

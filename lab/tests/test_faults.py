@@ -16,7 +16,7 @@ from lab.harness import strace
 from lab.harness.clients import Failed
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Foreign, Server
-from lab.tests.commands import lab, program
+from lab.tests.commands import executable, lab
 from lab.tests.test_planted import SLOW
 
 SEEN_BY = {
@@ -148,7 +148,7 @@ def test_one_that_does_not_let_go_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As strace does not, of a process that is a zombie."""
-    program(tmp_path / "strace", "trap '' TERM\necho it is attached >&2\nexec sleep 100")
+    executable(tmp_path / "strace", "trap '' TERM\necho it is attached >&2\nexec sleep 100")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(strace, "LETS_GO", 0.2)
     with strace.Attached([1], ["read"]) as attached:
