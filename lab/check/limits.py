@@ -26,9 +26,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "high_listener": _FD_SETSIZE,
     "high_descriptor": _FD_SETSIZE,
     "ten_thousand_idle": _SERIAL
-    | {
-        _POLLING: "asks all clients before it accepts the next",
-    }
+    | {_POLLING: "asks all clients before it accepts the next"}
     | _FD_SETSIZE,
 }
 """The name of a check, the steps that fail it, and why."""
