@@ -6,7 +6,6 @@ once more with a fresh server, of which strace(1) makes that call fail. Linux on
 """
 
 import contextlib
-import functools
 import os
 import random
 import re
@@ -72,38 +71,18 @@ class Talk(NamedTuple):
     refusal: bytes = b""
 
 
-@functools.cache
-def frames() -> Talk:
-    """Return the talk with a server of frames."""
+def talk_for(server: Server) -> Talk:
+    """Return how to talk to a server: in frames, unless its command says primes, or files."""
+    names = {word.rpartition("/")[2] for word in server.command}
+    if "prime_server.py" in names:
+        primes = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
+        return Talk((primes,) * 3, refusal=b"error")
+    if "file_server.py" in names:
+        content = (ROOT / "step7_event_loop_threadpool" / "README.md").read_bytes()
+        return Talk((((b"README.md\n", b"ok\n" + content),),) * 3, refusal=b"error")
     flood = b"^" + letters(8 * MiB) + b"$"  # more than the kernel's buffers take
     one = ((b"", b"*"), (b"^ab$--^c", b"bcd"), (b"d$", b"e"))
     return Talk((one, one, ((flood, b"*" + owed(flood)),)))
-
-
-def primes() -> Talk:
-    """Return the talk with a server that knows primes."""
-    one = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
-    return Talk((one, one, one), refusal=b"error")
-
-
-def files() -> Talk:
-    """Return the talk with a server of files."""
-    name = "README.md"
-    content = (ROOT / "step7_event_loop_threadpool" / name).read_bytes()
-    one = ((name.encode() + b"\n", b"ok\n" + content),)
-    return Talk((one, one, one), refusal=b"error")
-
-
-TALKS = {"prime_server.py": primes, "file_server.py": files}
-"""How to talk to a server whose command has such a file in it; to all others in frames."""
-
-
-def talk_for(server: Server) -> Talk:
-    """Return how to talk to a server."""
-    for word in server.command:
-        if talk := TALKS.get(word.rpartition("/")[2]):
-            return talk()
-    return frames()
 
 
 SERVED, CLOSED, NOT_CLOSED = "served", "closed early", "a client is not closed"
@@ -203,7 +182,7 @@ def talk_with(server: Server, talk: Talk) -> list[str]:
     return at_once([partial(converse, server, talk, i) for i in range(len(talk.clients))])
 
 
-def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
+def watch(server: Endpoint) -> tuple[Unharmed, list[Call]]:
     """Hold the talk with nothing failing; return what the server is like and what it called."""
     with ready(server) as own:
         talk = talk_for(own)
@@ -310,37 +289,36 @@ def brief(end: str) -> str:
     return f"{first} {more[-1].strip()}" if more else first
 
 
-def start_under(
-    server: Server, path: Path, inject: str = ""
-) -> tuple[Foreign, Callable[[], list[strace.Call]]]:
-    """Start one more server, traced from the first; return it, and what tells its calls."""
-    words = [*strace.options(NAMES, inject, path), "-D", *server.command]
-    return Foreign(words, SILENT), lambda: strace.parse(path.read_text(errors="replace"))
+@contextlib.contextmanager
+def under_strace(
+    server: Server, inject: str = ""
+) -> Iterator[tuple[Foreign, Callable[[], list[Call]]]]:
+    """Hold one more server, traced from the first, and what tells its calls; it need not serve."""
+    with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path = Path(folder) / "calls"
+        words = [*strace.options(NAMES, inject, path), "-D", *server.command]
+        own = Foreign(words, SILENT)
+        stack.push(own)
+        yield own, lambda: strace.parse(path.read_text(errors="replace"))
 
 
-def watch_start(server: Server) -> list[strace.Call]:
+def watch_start(server: Server) -> list[Call]:
     """Start a server with nothing failing; return what it called by itself before it served."""
-    with TemporaryDirectory() as folder:
-        own, noted = start_under(server, Path(folder) / "calls")
-        with own:
-            if (outcome := converse(own, talk_for(own))) != SERVED:
-                raise Failed(f"it does not serve even if nothing fails: {outcome}")
-        calls = noted()
-    return of_the_start(calls)
+    with under_strace(server) as (own, calls):
+        own.wait_until_ready()
+        if (outcome := converse(own, talk_for(own))) != SERVED:
+            raise Failed(f"it does not serve even if nothing fails: {outcome}")
+        own.stop()
+        return of_the_start(calls())
 
 
 def attempt_start(server: Server, case: Case) -> str | None:
     """Start a server while a call fails; say what is wrong, None if it came to no such call."""
-    with TemporaryDirectory() as folder:
-        own, noted = start_under(server, Path(folder) / "calls", case.inject)
-        try:
-            wrong = started(own)
-        finally:
-            own.stop()
-            log = own.log()
-            own.__exit__()
-        wrong = traceback_in(log) or wrong
-        hits = [call for call in noted() if call.hit]
+    with under_strace(server, case.inject) as (own, calls):
+        wrong = started(own)
+        own.stop()
+        wrong = traceback_in(own.log()) or wrong
+        hits = [call for call in calls() if call.hit]
     return wrong if meant(case, hits) else None
 
 

@@ -99,8 +99,7 @@ def test_no_other_rung_finds_it(bug: str) -> None:
 
 @pytest.mark.in_turn
 @pytest.mark.usefixtures("tracer")
-def test_a_right_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "SAMPLE", 4)
+def test_a_right_server_has_none() -> None:
     server = like("right")
     for one in (faults.calls_fail, faults.start_fails):
         verdict = judge(one.given(seed=7), server)
