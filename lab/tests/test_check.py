@@ -21,7 +21,7 @@ from common.serving import peer_name
 from lab.broken import catalogue
 from lab.check import limits, report, suite
 from lab.check.rungs import CHECKS, MATRIX
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, check, judge
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness import processes, servers
 from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
 from lab.tests.commands import executable, lab
@@ -433,13 +433,7 @@ def test_a_signal_while_a_server_is_being_started_leaves_none(
     assert pids
 
 
-@check("step1_sequential")
-def example(server: Endpoint) -> str:
-    """An example.
-
-    That does nothing.
-    """
-    return ""
+ACK = CHECKS["ack"]
 
 
 @pytest.mark.parametrize(
@@ -447,22 +441,22 @@ def example(server: Endpoint) -> str:
     [
         (HELD, {}, True),
         (FAILED, {}, False),
-        (HELD, {"example": "cannot"}, False),
-        (FAILED, {"example": "cannot"}, True),
+        (HELD, {"ack": "cannot"}, False),
+        (FAILED, {"ack": "cannot"}, True),
         (NOT_MEASURED, {}, False),
     ],
 )
 def test_what_counts_as_good(outcome: str, declared: dict[str, str], good: bool) -> None:
     """An unexpected pass is as bad as an unexpected failure; and nothing seen is nothing."""
-    assert report.Report("x", declared, [Verdict(example, outcome, "")]).good is good
+    assert report.Report("x", declared, [Verdict(ACK, outcome, "")]).good is good
 
 
 def test_junit_says_the_same(tmp_path: Path) -> None:
-    skipped = Verdict(example, NOT_MEASURED, "why")
-    bad = Verdict(example, FAILED, "\x00<&\ud800", 0.5)
+    skipped = Verdict(ACK, NOT_MEASURED, "why")
+    bad = Verdict(ACK, FAILED, "\x00<&\ud800", 0.5)
     reports = [
-        report.Report("one", {}, [bad, skipped, Verdict(example, HELD, "")]),
-        report.Report("two", {"example": "cannot"}, [bad]),
+        report.Report("one", {}, [bad, skipped, Verdict(ACK, HELD, "")]),
+        report.Report("two", {"ack": "cannot"}, [bad]),
     ]
     report.write_junit(tmp_path / "x", reports)
     one, two = ET.parse(tmp_path / "x").getroot()
