@@ -23,8 +23,6 @@ KINDS: dict[str, type[Right]] = {
     if isinstance(kind, type) and issubclass(kind, Right)
 }
 
-BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces, ending.Drains)]
-
 STEPS = (
     steps.computes,
     steps.computes_briefly,

@@ -175,11 +175,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
-    add(
-        "--full",
-        action="store_true",
-        help="with 10,000 idle clients too; with --faults, every case",
-    )
+    full = "with 10,000 idle clients too; with --faults, every case"
+    add("--full", action="store_true", help=full)
     add("--faults", action="store_true", help="the rung in which system calls fail (Linux)")
     within = "one that says nothing is to be sent away so soon"
     add("--deadline", metavar="SECONDS", type=arguments.seconds, help=within)

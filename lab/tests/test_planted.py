@@ -84,6 +84,9 @@ OTHERS = {
 }
 """Those of a rung that no other sees (test_faults.py), and those that are slow (test_check.py)."""
 
+RIGHT = {"right", "in_pieces"}
+"""Those that every check holds for."""
+
 DEADLINE, DRAINS = CHECKS["deadline"].given(seconds=0.8), CHECKS["drains"]
 
 ASKED = {
@@ -163,7 +166,7 @@ def test_a_bug_of_ours_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.aside
 @each_half
-@pytest.mark.parametrize("name", ["right", "in_pieces"])
+@pytest.mark.parametrize("name", sorted(RIGHT))
 def test_a_right_server_passes(name: str, times: bool) -> None:
     found = list(verdicts(half(MATRIX, times), partial(Foreign, catalogue.command(name))))
     assert [one.check for one in found] == half(MATRIX, times)
@@ -183,8 +186,7 @@ def test_what_is_asked_for(name: str) -> None:
 
 
 def test_every_bug_and_every_check_has_its_test() -> None:
-    assert SEEN_BY.keys() | OURS.keys() | OTHERS | ASKED.keys() - {"right", "drains"} == set(
-        catalogue.BUGS
-    )
+    tested = SEEN_BY.keys() | OURS.keys() | OTHERS | ASKED.keys() | RIGHT
+    assert tested == catalogue.KINDS.keys()
     assert {must for must, *_ in SEEN.values()} == {check.name for check in MATRIX}
     assert SLOW.union(*SEEN.values()) <= CHECKS.keys()
