@@ -175,11 +175,6 @@ def much() -> bytes:
     return b"".join(itertools.islice(itertools.cycle(blocks), LATE * MiB // len(said)))
 
 
-def owe(inside: bytes) -> bytes:
-    """Return what is owed for the inside of a frame."""
-    return owed(b"^" + inside)
-
-
 @contextlib.contextmanager
 def reads_late(server: Endpoint, room: int = 64 * 1024) -> Iterator[socket.socket]:
     """Hold a client for which the kernel keeps little, so that the server must."""
@@ -233,7 +228,7 @@ def exact(server: Endpoint) -> str:
         for size in SIZES:
             piece = letters(size)
             ask(sock, b"^a", b"b")  # it has read that, and so the piece comes with nothing else
-            ask(sock, piece, owe(piece))
+            ask(sock, piece, owed(b"^" + piece))
             sock.sendall(b"$")
     return f"{len(SIZES)} pieces of {SIZES[0]} to {SIZES[-1]:,} bytes"
 
