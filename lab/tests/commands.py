@@ -1,6 +1,5 @@
 """How the lab's commands are run, and those of others."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,8 @@ FULL = False
 def lab(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run a command of the lab to its end; return its status and what it printed."""
     return subprocess.run(
-        [sys.executable, "-m", "lab", *words],
+        [sys.executable, str(ROOT / "lab"), *words],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=50,
