@@ -161,11 +161,10 @@ class WaitsForMore(Right):
     """It takes a full buffer for a sign that there is more."""
 
     async def receive(self) -> bytes:
-        data = piece = await self.loop.sock_recv(self.sock, 4096)
-        while len(piece) == 4096:
-            piece = await self.loop.sock_recv(self.sock, 4096)
-            data += piece
-        return data
+        pieces = [await self.loop.sock_recv(self.sock, 4096)]
+        while len(pieces[-1]) == 4096:
+            pieces.append(await self.loop.sock_recv(self.sock, 4096))
+        return b"".join(pieces)
 
 
 class TiresOfSilence(Right):
