@@ -16,14 +16,12 @@ def _named(kind: type[Right]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def _found(module: object) -> list[type[Right]]:
-    kinds = (one for one in vars(module).values() if isinstance(one, type))
-    return [kind for kind in kinds if issubclass(kind, Right)]
-
-
-KINDS = {_named(kind): kind for rung in RUNGS for kind in _found(rung)}
-
-BUGS = [name for name, kind in KINDS.items() if kind not in (Right, prompt.InPieces, ending.Drains)]
+KINDS: dict[str, type[Right]] = {
+    _named(kind): kind
+    for rung in RUNGS
+    for kind in vars(rung).values()
+    if isinstance(kind, type) and issubclass(kind, Right)
+}
 
 STEPS = (
     steps.computes,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-import socket
+from typing import ClassVar
 
 from lab.broken.right import Right
 
@@ -22,71 +22,62 @@ class Spins(Right):
 class AlwaysWatchesForWriting(Right):
     """It asks whether there is room for an answer even while it has none."""
 
-    async def converse(self, sock: socket.socket) -> None:
-        fd = sock.fileno()
-        await super().converse(sock)
+    async def converse(self) -> None:
+        fd = self.sock.fileno()
+        await super().converse()
         self.loop.remove_writer(fd)
 
-    async def receive(self, sock: socket.socket) -> bytes:
-        self.loop.add_writer(sock, int)
-        return await super().receive(sock)
+    async def receive(self) -> bytes:
+        self.loop.add_writer(self.sock, int)
+        return await super().receive()
 
 
 class LargeBuffers(Right):
     """Each client has a buffer of 64 KiB for as long as it is there."""
 
-    async def converse(self, sock: socket.socket) -> None:
-        buffer = bytearray(os.urandom(65536))
-        await super().converse(sock)
-        del buffer
+    async def converse(self) -> None:
+        self.buffer = os.urandom(65536)
+        await super().converse()
 
 
 class NoBackpressure(Right):
     """It reads whatever comes, and keeps what it cannot send."""
 
-    async def converse(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            await self.greet(sock)
-            state, kept = False, bytearray()
-            while data := await self.receive(sock):
-                owed, state = self.answer(data, state)
-                kept += owed
-                with contextlib.suppress(BlockingIOError):
-                    while kept:
-                        del kept[: sock.send(kept)]
-            await super().send(sock, bytes(kept))
+    async def talk(self) -> None:
+        kept = bytearray()
+        while data := await self.receive():
+            kept += self.answer(data)
+            with contextlib.suppress(BlockingIOError):
+                while kept:
+                    del kept[: self.sock.send(kept)]
+        await self.send(bytes(kept))
 
 
 class LeaksDescriptors(Right):
     """It opens something for each client, and never closes it."""
 
-    async def at_end(self, sock: socket.socket) -> None:
+    async def at_end(self) -> None:
         os.open(os.devnull, os.O_RDONLY)
 
 
 class LeaksMemory(Right):
     """It keeps a record of each client."""
 
-    def __init__(self) -> None:
-        self.records: list[bytes] = []
+    records: ClassVar[list[bytes]] = []
 
-    async def at_end(self, sock: socket.socket) -> None:
+    async def at_end(self) -> None:
         self.records.append(os.urandom(8192))
 
 
 class LeaksAfterAReset(Right):
     """It cleans up after those who leave in order."""
 
-    async def receive(self, sock: socket.socket) -> bytes:
-        try:
-            return await super().receive(sock)
-        except ConnectionError:
-            os.open(os.devnull, os.O_RDONLY)
-            raise
+    async def failed(self, error: OSError) -> None:
+        os.open(os.devnull, os.O_RDONLY)
 
 
 class LeavesZombies(Right):
     """It starts a process for each client, and does not wait for it."""
 
-    async def at_end(self, sock: socket.socket) -> None:
+    async def at_end(self) -> None:
         os.posix_spawnp("true", ["true"], {})

@@ -49,20 +49,17 @@ class DiesOfAnInterruption(Right):
 class Drains(Right):
     """After SIGTERM it serves whom it has, and nobody else, and ends: no bug."""
 
-    accepts = False
-
     def on_signal(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.begin)
-
-    def begin(self) -> None:
-        self.leaving = asyncio.create_task(self.leave())
+        self.leaving = asyncio.run_coroutine_threadsafe(self.leave(), self.loop)
 
     async def leave(self) -> None:
-        if not self.accepts:
-            self.listener.close()
+        self.begin_to_leave()
         while self.tasks:
             await asyncio.wait(self.tasks)
         os._exit(0)
+
+    def begin_to_leave(self) -> None:
+        self.listener.close()
 
     def options(self, listener: socket.socket) -> None:
         super().options(listener)
@@ -73,15 +70,14 @@ class Drains(Right):
 
 
 class DrainsAndAccepts(Drains):
-    accepts = True
+    def begin_to_leave(self) -> None:
+        pass
 
 
 class DrainsTheRest(Drains):
     """It closes what has nothing more to read, whatever is unsent."""
 
-    async def leave(self) -> None:
-        self.listener.close()
+    def begin_to_leave(self) -> None:
+        super().begin_to_leave()
         for task in self.tasks:
             task.cancel()
-        await asyncio.wait(self.tasks)
-        os._exit(0)

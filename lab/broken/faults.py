@@ -31,87 +31,72 @@ class AcceptsNoMore(Right):
 class DiesOfAnOption(Right):
     """It sets one more, outside of what guards a client."""
 
-    async def start(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        await super().start(sock)
+    async def start(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        await super().start()
 
 
 class LeavesWhomItCannotWatch(Right):
-    async def receive(self, sock: socket.socket) -> bytes:
-        try:
-            return await super().receive(sock)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:  # epoll_ctl(2)
-                await self.loop.create_future()
-            raise
+    async def failed(self, error: OSError) -> None:
+        if error.errno == errno.ENOSPC:  # epoll_ctl(2)
+            await self.loop.create_future()
 
 
 class EndsAllWithOne(Right):
-    async def receive(self, sock: socket.socket) -> bytes:
-        try:
-            return await super().receive(sock)
-        except OSError as error:
-            if error.errno == errno.ENOMEM:
-                for task in self.tasks:
-                    task.cancel()
-            raise
+    async def failed(self, error: OSError) -> None:
+        if error.errno == errno.ENOMEM:
+            for task in self.tasks:
+                task.cancel()
 
 
 class SpinsAfterATimeout(Right):
-    async def receive(self, sock: socket.socket) -> bytes:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                return await super().receive(sock)
-            while True:
-                await asyncio.sleep(0)
+    async def failed(self, error: OSError) -> None:
+        while isinstance(error, TimeoutError):
+            await asyncio.sleep(0)
 
 
 class LeaksWithoutBuffers(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        try:
-            await super().send(sock, owed)
-        except OSError as error:
-            if error.errno == errno.ENOBUFS:
-                os.open(__file__, os.O_RDONLY)
-            raise
+    async def failed(self, error: OSError) -> None:
+        if error.errno == errno.ENOBUFS:
+            os.open(__file__, os.O_RDONLY)
 
 
 class DiesOfAClose(Right):
-    async def at_end(self, sock: socket.socket) -> None:
+    async def at_end(self) -> None:
         try:
-            sock.close()
+            self.sock.close()
         except OSError:
             os._exit(1)
 
 
 class DiesWithoutItsLog(Right):
-    async def start(self, sock: socket.socket) -> None:
+    async def start(self) -> None:
         sys.stderr.write("a client\n")
-        await super().start(sock)
+        await super().start()
 
 
 class EndsAsItsLogDoes(Right):
     """What its log has not taken is tried again on the way out, and spoils the status."""
 
-    async def start(self, sock: socket.socket) -> None:
+    async def start(self) -> None:
         with contextlib.suppress(OSError):
             sys.stderr.write("a client\n")
-        await super().start(sock)
+        await super().start()
 
     def on_signal(self, *_: object) -> None:
         sys.exit()
 
 
 class EndsBadlyWhileItGreets(Right):
-    greeting = False
+    status = 0
 
-    async def greet(self, sock: socket.socket) -> None:
-        self.greeting = True
-        await super().greet(sock)
-        self.greeting = False
+    async def greet(self) -> None:
+        EndsBadlyWhileItGreets.status = 3
+        await super().greet()
+        EndsBadlyWhileItGreets.status = 0
 
     def on_signal(self, *_: object) -> None:
-        os._exit(3 if self.greeting else 0)
+        os._exit(self.status)
 
 
 class StartsWithATraceback(Right):

@@ -1,10 +1,7 @@
 """Bugs that show when a client leaves."""
 
-import asyncio
-import contextlib
 import os
-import socket
-from weakref import WeakSet
+from typing import ClassVar
 
 from lab.broken.right import Right
 
@@ -12,47 +9,38 @@ from lab.broken.right import Right
 class DiesOfAHealthCheck(Right):
     """It takes for granted that a client says something before it leaves."""
 
-    def __init__(self) -> None:
-        self.spoke: WeakSet[object] = WeakSet()
+    spoke = False
 
-    async def receive(self, sock: socket.socket) -> bytes:
-        data = await super().receive(sock)
-        client = asyncio.current_task()
-        if not data and client not in self.spoke:
+    async def receive(self) -> bytes:
+        data = await super().receive()
+        if not data and not self.spoke:
             os._exit(1)
-        self.spoke.add(client)
+        self.spoke = True
         return data
 
 
 class DiesOfAReset(Right):
-    async def receive(self, sock: socket.socket) -> bytes:
-        try:
-            return await super().receive(sock)
-        except ConnectionError:
+    async def failed(self, error: OSError) -> None:
+        if isinstance(error, ConnectionError):
             os._exit(1)
 
 
 class SpinsAfterAReset(Right):
     """It takes an error for nothing new, and asks again."""
 
-    async def receive(self, sock: socket.socket) -> bytes:
-        try:
-            return await super().receive(sock)
-        except ConnectionError:
-            while True:
-                await self.loop.run_in_executor(None, int)
+    async def failed(self, error: OSError) -> None:
+        while isinstance(error, ConnectionError):
+            await self.loop.run_in_executor(None, int)
 
 
 class StateByDescriptor(Right):
     """It keeps whether a frame is open under the number of the descriptor."""
 
-    def __init__(self) -> None:
-        self.states: dict[int, bool] = {}
+    frames: ClassVar[dict[int, bool]] = {}
 
-    async def converse(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            await self.greet(sock)
-            fd = sock.fileno()
-            while data := await self.receive(sock):
-                owed, self.states[fd] = self.answer(data, self.states.get(fd, False))
-                await self.send(sock, owed)
+    def answer(self, data: bytes) -> bytes:
+        fd = self.sock.fileno()
+        self.in_frame = self.frames.get(fd, False)
+        reply = super().answer(data)
+        self.frames[fd] = self.in_frame
+        return reply

@@ -12,21 +12,21 @@ from lab.broken.right import Right
 class AtMostTwoHundred(Right):
     """It sends away whoever does not fit into its table."""
 
-    async def start(self, sock: socket.socket) -> None:
+    async def start(self) -> None:
         if len(self.tasks) < 200:
-            await super().start(sock)
+            await super().start()
         else:
-            sock.close()
+            self.sock.close()
 
 
 class AtMostAThousand(Right):
     """It sends away whoever has a descriptor that select could not watch."""
 
-    async def start(self, sock: socket.socket) -> None:
-        if sock.fileno() < 1024:
-            await super().start(sock)
+    async def start(self) -> None:
+        if self.sock.fileno() < 1024:
+            await super().start()
         else:
-            sock.close()
+            self.sock.close()
 
 
 class SpinsWithoutDescriptors(Right):

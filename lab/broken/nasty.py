@@ -1,43 +1,41 @@
 """Servers on which a check could wait for ever: most of them right, and slow."""
 
 import asyncio
-import socket
 import time
 
 from lab.broken.right import Right
 
 
 class SendsByteByByte(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
+    pause = 0.001
+
+    async def send(self, owed: bytes) -> None:
         for at in range(len(owed)):
-            await super().send(sock, owed[at : at + 1])
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(self.pause)
+            await super().send(owed[at : at + 1])
 
 
-class Trickles(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        for at in range(len(owed)):
-            await asyncio.sleep(0.9)
-            await super().send(sock, owed[at : at + 1])
+class Trickles(SendsByteByByte):
+    pause = 0.9
 
 
 class AnswersSlowly(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        await asyncio.sleep(0.5)
-        await super().send(sock, owed)
+    pause = 0.5
+
+    async def send(self, owed: bytes) -> None:
+        await asyncio.sleep(self.pause)
+        await super().send(owed)
 
 
-class AnswersTooLate(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        await asyncio.sleep(5.5)
-        await super().send(sock, owed)
+class AnswersTooLate(AnswersSlowly):
+    pause = 5.5
 
 
 class AnswersOnce(Right):
     """It answers one packet, and then nothing more."""
 
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        await super().send(sock, owed)
+    async def send(self, owed: bytes) -> None:
+        await super().send(owed)
         await asyncio.sleep(3600)
 
 
@@ -46,6 +44,6 @@ class BacklogOfTwo(Right):
 
     backlog = 2
 
-    async def start(self, sock: socket.socket) -> None:
-        await super().start(sock)
+    async def start(self) -> None:
+        await super().start()
         time.sleep(0.05)

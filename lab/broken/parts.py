@@ -18,7 +18,6 @@ class Part(NamedTuple):
     """
 
     step: str
-    what: str
     check: str
     swaps: tuple[tuple[str, str, str], ...]
 
@@ -29,104 +28,64 @@ GO_ON = (
     "        except ZeroDivisionError as error:\n            log.error(",
 )
 
+VISIT = (
+    SERVING,
+    "    except Exception as error:\n        log_disc",
+    "    except ZeroDivisionError as error:\n        log_disc",
+)
+
+ATTEND = (
+    SERVER,
+    "except Exception as error:\n        drop",
+    "except EOFError as error:\n        drop",
+)
+
+CLOSE = (SERVER, "suppress(OSError), client.sock:", "suppress(OSError):")
+
+LATER = "loop.call_later(serving.RETRY, partial(accept, loop, listener))"
+
 _1, _2, _, _4, _5, _, _7 = STEPS
 
-PARTS = (
-    Part(
-        _1,
-        "`serving.visit` and `serving.run` catch whatever a conversation raises",
-        "resets",
-        (
-            GO_ON,
-            (
-                SERVING,
-                "    except Exception as error:\n        log_disc",
-                "    except ZeroDivisionError as error:\n        log_disc",
-            ),
-        ),
+PARTS = {
+    "`serving.visit` and `serving.run` catch whatever a conversation raises": Part(
+        _1, "resets", (GO_ON, VISIT)
     ),
-    Part(
-        _1,
-        "`with ... sock` closes the socket as soon as the conversation is over",
-        "half_close",
-        ((SERVER, "as visit, sock:", "as visit:"),),
+    "`with ... sock` closes the socket as soon as the conversation is over": Part(
+        _1, "half_close", ((SERVER, "as visit, sock:", "as visit:"),)
     ),
-    Part(
-        _1,
-        "`serving.BACKLOG`, the length of the listen queue",
-        "burst",
-        ((SERVING, "BACKLOG = 1024", "BACKLOG = 5"),),
+    "`serving.BACKLOG`, the length of the listen queue": Part(
+        _1, "burst", ((SERVING, "BACKLOG = 1024", "BACKLOG = 5"),)
     ),
-    Part(
-        _2,
-        "`serving.run` calls `serve` again when `accept` has failed",
-        "no_descriptors",
-        (GO_ON,),
+    "`serving.run` calls `serve` again when `accept` has failed": Part(
+        _2, "no_descriptors", (GO_ON,)
     ),
-    Part(
-        _4,
-        "`greet` makes the client's calls return at once",
-        "silence",
-        ((SERVER, "client.sock.setblocking(False)", "pass"),),
+    "`greet` makes the client's calls return at once": Part(
+        _4, "silence", ((SERVER, "client.sock.setblocking(False)", "pass"),)
     ),
-    Part(
-        _4,
-        "`write` keeps what `send` did not take",
-        "late_reader",
-        ((SERVER, "client.unsent = client.unsent[sent:]", 'client.unsent = b""'),),
+    "`write` keeps what `send` did not take": Part(
+        _4, "late_reader", ((SERVER, "= client.unsent[sent:]", '= b""'),)
     ),
-    Part(
-        _4,
-        "`serve` has a client that is owed something written to, and not read from",
-        "late_reader",
-        ((SERVER, "write if ready.unsent else read", "read"),),
+    "`serve` has a client that is owed something written to, and not read from": Part(
+        _4, "late_reader", ((SERVER, "write if ready.unsent else read", "read"),)
     ),
-    Part(
-        _4,
-        "`attend` catches whatever a client's step raises",
-        "resets",
-        (
-            (
-                SERVER,
-                "except Exception as error:\n        drop",
-                "except EOFError as error:\n        drop",
-            ),
-        ),
+    "`attend` catches whatever a client's step raises": Part(_4, "resets", (ATTEND,)),
+    "`drop` forgets the client, and closes its socket": Part(
+        _4, "half_close", (CLOSE, (SERVER, "poller.forget(client)", "pass"))
     ),
-    Part(
-        _4,
-        "`drop` forgets the client, and closes its socket",
-        "half_close",
-        (
-            (SERVER, "suppress(OSError), client.sock:", "suppress(OSError):"),
-            (SERVER, "poller.forget(client)", "pass"),
-        ),
+    "`attend` watches for room only while something is unsent": Part(
+        _5, "idle_cpu", ((SERVER, "WRITE if client.unsent else READ)", "WRITE)"),)
     ),
-    Part(
-        _5,
-        "`attend` watches for room only while something is unsent",
-        "idle_cpu",
-        ((SERVER, "WRITE if client.unsent else READ)", "WRITE)"),),
+    "`accept` forgets the listening socket when there is no room for a client": Part(
+        _5, "no_descriptors", ((SERVER, "poller.forget(listener)  #", "pass  #"),)
     ),
-    Part(
-        _5,
-        "`accept` forgets the listening socket when there is no room for a client",
-        "no_descriptors",
-        ((SERVER, "poller.forget(listener)  #", "pass  #"),),
+    "`serve` watches it again a moment later": Part(
+        _5, "no_descriptors", ((SERVER, "        if paused:", "        if not listener:"),)
     ),
-    Part(
-        _5,
-        "`serve` watches it again a moment later",
-        "no_descriptors",
-        ((SERVER, "        if paused:", "        if not listener:"),),
+    "`accept` has the loop call it again a moment later": Part(
+        _7, "no_descriptors", ((SERVER, LATER, "pass"),)
     ),
-    Part(
-        _7,
-        "`accept` has the loop call it again a moment later",
-        "no_descriptors",
-        ((SERVER, "loop.call_later(serving.RETRY, partial(accept, loop, listener))", "pass"),),
-    ),
-)
+}
+"""What they do, in the words of the pages."""
 
 
 def swapped(text: str, swaps: Iterable[Sequence[str]]) -> str:
@@ -149,5 +108,5 @@ def without(part: Part, folder: Path) -> Path:
 
 def table(step: str) -> str:
     """Return the parts that appear at this step as Markdown, with their checks."""
-    rows = [[part.what, f"`{part.check}`"] for part in PARTS if part.step == step]
+    rows = [[what, f"`{part.check}`"] for what, part in PARTS.items() if part.step == step]
     return markdown([["what it has", "without it fails"], *rows], "---")

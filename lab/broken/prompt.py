@@ -8,26 +8,26 @@ from lab.broken.right import Right
 
 
 class LooksNowAndThen(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
+    async def send(self, owed: bytes) -> None:
         if owed:
             await asyncio.sleep(0.03)
-            await super().send(sock, owed)
+            await super().send(owed)
 
 
 class InPieces(Right):
     """It sends an answer in two pieces: no bug, while Nagle's algorithm is off."""
 
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        await super().send(sock, owed[:1])
-        await super().send(sock, owed[1:])
+    async def send(self, owed: bytes) -> None:
+        await super().send(owed[:1])
+        await super().send(owed[1:])
 
 
 class Nagle(InPieces):
     """It leaves Nagle's algorithm on."""
 
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        await super().send(sock, owed)
+    async def send(self, owed: bytes) -> None:
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        await super().send(owed)
 
 
 class ShortBacklog(Right):

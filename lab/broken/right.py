@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import os
 import re
 import signal
@@ -11,11 +12,15 @@ import traceback
 
 
 class Right:
-    """A coroutine for each client, on the plain sockets of asyncio's loop."""
+    """A coroutine for each client, on the plain sockets of asyncio's loop.
+
+    Each client has a copy of the server, with its `sock` and what else is its own.
+    """
 
     backlog = 1024
-    begins_in_frame = False
+    in_frame = False
     table = bytes((byte + 1) % 256 for byte in range(256))
+    sock: socket.socket
 
     @classmethod
     def run(cls, port: int) -> None:
@@ -63,53 +68,63 @@ class Right:
             return
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await self.start(sock)
+        client = copy.copy(self)
+        client.sock = sock
+        await client.start()
 
     async def cannot_accept(self, listener: socket.socket, error: OSError) -> None:
         """Try again later."""
         await asyncio.sleep(0.05)
 
-    async def start(self, sock: socket.socket) -> None:
-        """Talk to a client while others are served."""
-        task = asyncio.create_task(self.converse(sock))
+    async def start(self) -> None:
+        """Talk to the client while others are served."""
+        task = asyncio.create_task(self.converse())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def converse(self, sock: socket.socket) -> None:
-        """Talk to a client until it has sent everything."""
-        with contextlib.suppress(OSError), sock:
-            await self.greet(sock)
-            state = self.begins_in_frame
-            while data := await self.receive(sock):
-                owed, state = self.answer(data, state)
-                await self.send(sock, owed)
-            await self.at_end(sock)
+    async def converse(self) -> None:
+        """Talk to the client until it has sent everything, or a call fails."""
+        with contextlib.suppress(OSError), self.sock:
+            try:
+                await self.greet()
+                await self.talk()
+                await self.at_end()
+            except OSError as error:
+                await self.failed(error)
 
-    async def greet(self, sock: socket.socket) -> None:
+    async def greet(self) -> None:
         """Send the `*`."""
-        await self.loop.sock_sendall(sock, b"*")
+        await self.loop.sock_sendall(self.sock, b"*")
 
-    async def receive(self, sock: socket.socket) -> bytes:
+    async def talk(self) -> None:
+        """Answer what comes until there is no more."""
+        while data := await self.receive():
+            await self.send(self.answer(data))
+
+    async def receive(self) -> bytes:
         """Wait for what comes next; asyncio would let nobody else have a turn if it is there."""
         await asyncio.sleep(0)
-        return await self.loop.sock_recv(sock, 65536)
+        return await self.loop.sock_recv(self.sock, 65536)
 
-    def answer(self, data: bytes, in_frame: bool) -> tuple[bytes, bool]:
-        """Return what is owed for `data`, and whether a frame is open after it."""
+    def answer(self, data: bytes) -> bytes:
+        """Return what is owed for `data`."""
         reply = []
         for part in re.split(rb"(\$)", data):
             if part == b"$":
-                in_frame = False
+                self.in_frame = False
                 continue
-            if not in_frame:
+            if not self.in_frame:
                 _, caret, part = part.partition(b"^")
-                in_frame = bool(caret)
+                self.in_frame = bool(caret)
             reply.append(part.translate(self.table))
-        return b"".join(reply), in_frame
+        return b"".join(reply)
 
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
+    async def send(self, owed: bytes) -> None:
         """Send all that is owed."""
-        await self.loop.sock_sendall(sock, owed)
+        await self.loop.sock_sendall(self.sock, owed)
 
-    async def at_end(self, sock: socket.socket) -> None:
+    async def at_end(self) -> None:
         """Do something more when the client has sent everything."""
+
+    async def failed(self, error: OSError) -> None:
+        """Do something more when a call has failed, which is the end of this client."""

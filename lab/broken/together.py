@@ -1,30 +1,29 @@
 """Bugs that show when there are several clients."""
 
 import asyncio
-import contextlib
 import select
 import socket
+from typing import ClassVar
 
 from lab.broken.right import Right
 
 
 class OneAtATime(Right):
-    async def start(self, sock: socket.socket) -> None:
-        await self.converse(sock)
+    async def start(self) -> None:
+        await self.converse()
 
 
 class WaitsForTheFirstWord(Right):
     """It accepts the next client when this one has said something."""
 
-    async def start(self, sock: socket.socket) -> None:
-        spoke = asyncio.Event()
-        self.spoke = spoke
-        await super().start(sock)
-        await spoke.wait()
+    async def start(self) -> None:
+        self.spoke = asyncio.Event()
+        await super().start()
+        await self.spoke.wait()
 
-    async def receive(self, sock: socket.socket) -> bytes:
+    async def receive(self) -> bytes:
         try:
-            return await super().receive(sock)
+            return await super().receive()
         finally:
             self.spoke.set()
 
@@ -35,46 +34,37 @@ class OneConversationAtATime(Right):
     async def listening(self) -> None:
         self.lock = asyncio.Lock()
 
-    async def converse(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            await self.greet(sock)
-            data, state = await self.receive(sock), False
-            async with self.lock:
-                while data:
-                    owed, state = self.answer(data, state)
-                    await self.send(sock, owed)
-                    data = await self.receive(sock)
+    async def talk(self) -> None:
+        data = await self.receive()
+        async with self.lock:
+            await self.send(self.answer(data))
+            await super().talk()
 
 
 class BlocksInSend(Right):
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        sock.setblocking(True)
-        sock.sendall(owed)
-        sock.setblocking(False)
+    async def send(self, owed: bytes) -> None:
+        self.sock.setblocking(True)
+        self.sock.sendall(owed)
+        self.sock.setblocking(False)
 
 
 class AnswersTheLastSpeaker(Right):
     """Who is to be answered is in a variable that all clients share."""
 
-    async def send(self, sock: socket.socket, owed: bytes) -> None:
-        self.current = sock
+    last: ClassVar[socket.socket]
+
+    async def send(self, owed: bytes) -> None:
+        AnswersTheLastSpeaker.last = self.sock
         await asyncio.sleep(0)
-        await super().send(self.current, owed)
+        await self.loop.sock_sendall(AnswersTheLastSpeaker.last, owed)
 
 
-class ListensToOne(Right):
+class ListensToOne(BlocksInSend):
     """It reads from one client as long as there is something, and then for a moment more."""
 
-    async def converse(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            await self.greet(sock)
-            state = False
-            while data := await self.receive(sock):
-                owed, state = self.answer(data, state)
-                await self.send(sock, owed)
-                while len(data) > 4096 and select.select([sock], [], [], 0.05)[0]:
-                    data = sock.recv(65536)
-                    owed, state = self.answer(data, state)
-                    sock.setblocking(True)
-                    sock.sendall(owed)
-                    sock.setblocking(False)
+    async def talk(self) -> None:
+        while data := await self.receive():
+            await self.send(self.answer(data))
+            while len(data) > 4096 and select.select([self.sock], [], [], 0.05)[0]:
+                data = self.sock.recv(65536)
+                await self.send(self.answer(data))

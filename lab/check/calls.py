@@ -13,7 +13,8 @@ from lab.harness.strace import Call
 class Fault(NamedTuple):
     """What to call it, which calls are meant (by name and by arguments), and their errnos.
 
-    Where it is `harmless` the client is not touched, and has to be served in full.
+    Where it is `harmless` the client is not touched, and has to be served in full. `lasting` may
+    also happen for a while, every time; and to all calls of that name with it.
     """
 
     label: str
@@ -21,6 +22,7 @@ class Fault(NamedTuple):
     arguments: str
     errnos: str
     harmless: bool = False
+    lasting: str = ""
 
 
 FAULTS = (
@@ -31,10 +33,11 @@ FAULTS = (
         "",
         "EMFILE ENFILE ENOBUFS ENOMEM ECONNABORTED EPROTO EPERM EINTR",
         harmless=True,
+        lasting="EMFILE",
     ),
     Fault("recv", "recvfrom recvmsg", "", "ECONNRESET ETIMEDOUT ENOMEM EINTR 0"),
     Fault("send", "sendto sendmsg", "", "ECONNRESET EPIPE ENOBUFS ENOMEM EINTR 0"),
-    Fault("epoll_ctl ADD", "epoll_ctl", "EPOLL_CTL_ADD", "ENOSPC ENOMEM"),
+    Fault("epoll_ctl ADD", "epoll_ctl", "EPOLL_CTL_ADD", "ENOSPC ENOMEM", lasting="ENOMEM"),
     Fault("epoll_ctl MOD", "epoll_ctl", "EPOLL_CTL_MOD", "ENOMEM"),
     Fault("epoll_ctl DEL", "epoll_ctl", "EPOLL_CTL_DEL", "ENOMEM"),
     Fault("epoll_wait", "epoll_wait epoll_pwait", "", "EINTR", harmless=True),
@@ -52,36 +55,27 @@ FAULTS = (
     Fault("ioctl FIONBIO", "ioctl", "FIONBIO", "ENOTTY EPERM"),  # EPERM: seccomp(2)
     Fault("fcntl O_NONBLOCK", "fcntl", "F_SETFL", "EPERM"),
     Fault("setrlimit", "prlimit64", "RLIMIT_NOFILE, {", "EPERM"),
-    Fault("start of a thread", "clone3 clone", "CLONE_THREAD", "EAGAIN ENOMEM"),
+    Fault("start of a thread", "clone3 clone", "CLONE_THREAD", "EAGAIN ENOMEM", lasting="EAGAIN"),
     Fault(
         "start of a process", "clone3 clone vfork fork", "CLONE_VFORK|^\\)|SIGCHLD", "EAGAIN ENOMEM"
     ),
     Fault("mmap of a stack", "mmap", "MAP_STACK", "ENOMEM"),
     Fault("epoll_create", "epoll_create1", "", "EMFILE ENFILE ENOMEM"),
-    Fault("socketpair", "socketpair", "", "EMFILE ENFILE"),
+    Fault("socketpair", "socketpair", "", "EMFILE ENFILE", lasting="EMFILE"),
     Fault("eventfd", "eventfd2", "", "EMFILE ENFILE ENOMEM"),
-    Fault("pipe", "pipe2", "", "EMFILE ENFILE"),
-    Fault("open", "openat", "", "EMFILE ENFILE ENOMEM EACCES EINTR"),
+    Fault("pipe", "pipe2", "", "EMFILE ENFILE", lasting="EMFILE"),
+    Fault("open", "openat", "", "EMFILE ENFILE ENOMEM EACCES EINTR", lasting="EMFILE"),
     Fault("fstat", "fstat newfstatat", r"^\d+<", "ENOMEM EACCES"),
     Fault("read of a file", "read", r"^\d+</", "EIO EINTR 0"),
     Fault("read", "read", r"^\d+<[^/]", "EINTR"),
     Fault("write to 1", "write", "^1<", "ENOSPC EIO EPIPE EINTR 1", harmless=True),
-    Fault("write to 2", "write", "^2<", "ENOSPC EIO EPIPE EINTR 1", harmless=True),
+    Fault(
+        "write to 2", "write", "^2<", "ENOSPC EIO EPIPE EINTR 1", harmless=True, lasting="ENOSPC"
+    ),
 )
 """A number in place of an errno is what the call returns instead: less than there was."""
 
 NAMES = sorted({name for fault in FAULTS for name in fault.names.split()})
-
-LASTING = {
-    "accept": "EMFILE",
-    "epoll_ctl ADD": "ENOMEM",
-    "start of a thread": "EAGAIN",
-    "socketpair": "EMFILE",
-    "pipe": "EMFILE",
-    "open": "EMFILE",
-    "write to 2": "ENOSPC",
-}
-"""What may also fail for a while, every time; and all calls of that name with it."""
 
 OWN = {"setrlimit", "socket"}
 """What a server calls first, when the interpreter has started."""
@@ -165,8 +159,8 @@ def cases(calls: list[Call]) -> list[Case]:
             errnos += [SIGNAL] * (call.thread == main) + [LATE] * (fault.label not in WAITS)
         case = partial(Case, fault, call.name, call.number, rank)
         found |= dict.fromkeys(case(errno) for errno in errnos)
-        if rank == 1 and fault.label in LASTING:
-            found[case(LASTING[fault.label], lasting=True)] = None
+        if rank == 1 and fault.lasting:
+            found[case(fault.lasting, lasting=True)] = None
     return list(found)
 
 

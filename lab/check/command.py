@@ -10,12 +10,11 @@ either, the seven steps are checked, or those that are named.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from lab.check import limits
 from lab.check.report import Report, write_json, write_junit
@@ -50,38 +49,33 @@ def check_one(report: Report, start: Callable[[], Endpoint], checks: list[Check]
 
     Those that say what a server survives are the first, and are told in a line before that.
     """
-    early = {check.name for check in checks if check.survives or check.name == "ack"}
-    early = early if early - {"ack"} else set()
+    early = [check for check in checks if check.survives or check.name == "ack"]
+    early = early if any(check.survives for check in early) else []
     lines: list[str] = []
 
     def begin(check: Check) -> None:
-        if check.name not in early:
-            tell(lines)
+        if check not in early:
             print(f"{check.name:17} ", end="", flush=True)
 
+    found = verdicts(checks, start, begin)
     print(f"{'survives':17}" * bool(early), end="", flush=True)
     try:
-        for verdict in verdicts(checks, start, begin):
-            line = report.lines(verdict)
-            if verdict.check.name in early:
-                lines.append(f"{verdict.check.name:17} {line}")
-                print(survived(verdict, report.verdicts), end="", flush=True)
-            else:  # on a terminal a check may have written over its name
-                print(f"\r{verdict.check.name:17} " * sys.stdout.isatty() + line, flush=True)
+        for verdict in itertools.islice(found, len(early)):
+            print(survived(verdict, report.verdicts), end="", flush=True)
+            lines.append(f"{verdict.check.name:17} {report.lines(verdict)}")
             report.verdicts.append(verdict)
-        tell(lines)
+        if early:
+            print("", *lines, sep="\n", flush=True)
+            lines.clear()
+        for verdict in found:  # on a terminal a check may have written over its name
+            name = f"\r{verdict.check.name:17} " * sys.stdout.isatty()
+            print(f"{name}{report.lines(verdict)}", flush=True)
+            report.verdicts.append(verdict)
         if left := len(checks) - len(report.verdicts):
             print(f"{f'the other {left}':17} skipped   they begin with the `*`")
     except servers.ServerError as error:
-        tell(lines or [""])
+        print("", *(lines or [""]), sep="\n", flush=True)
         report.error = str(error)
-
-
-def tell(lines: list[str]) -> None:
-    """End a line and print these, once."""
-    if lines:
-        print("\n".join(["", *lines]).replace("\n\n", "\n"), flush=True)
-        lines.clear()
 
 
 def survived(verdict: Verdict, before: list[Verdict]) -> str:
@@ -125,12 +119,11 @@ def chosen(args: argparse.Namespace) -> list[Check]:
 
 def with_arguments(check: Check, args: argparse.Namespace) -> Check:
     """Return a check with what was said of it: which cases to try, or a time limit."""
-    run: Any = check.run
     if check.rung == "faults":
-        run = partial(run, full=args.full, seed=args.seed)
-    elif check.name == "deadline" and args.deadline is not None:
-        run = partial(run, seconds=args.deadline)
-    return replace(check, run=run)
+        return check.given(full=args.full, seed=args.seed)
+    if check.name == "deadline" and args.deadline is not None:
+        return check.given(seconds=args.deadline)
+    return check
 
 
 def subjects_of(args: argparse.Namespace) -> Iterator[tuple[Report, Callable[[], Endpoint]]]:
@@ -182,11 +175,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")
     add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
     add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
-    add(
-        "--full",
-        action="store_true",
-        help="with 10,000 idle clients too; with --faults, every case",
-    )
+    full = "with 10,000 idle clients too; with --faults, every case"
+    add("--full", action="store_true", help=full)
     add("--faults", action="store_true", help="the rung in which system calls fail (Linux)")
     within = "one that says nothing is to be sent away so soon"
     add("--deadline", metavar="SECONDS", type=arguments.seconds, help=within)

@@ -6,7 +6,6 @@ once more with a fresh server, of which strace(1) makes that call fail. Linux on
 """
 
 import contextlib
-import functools
 import os
 import random
 import re
@@ -15,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,13 +21,13 @@ from typing import NamedTuple
 
 from lab.check.calls import LATE, NAMES, SIGNAL, Case, cases, drawn, fault_of, of_the_start
 from lab.check.suite import check
+from lab.check.talk import reads_late
 from lab.harness import processes, strace
 from lab.harness.clients import (
     SPINS,
     Failed,
     MiB,
     busy,
-    exactly,
     exchange,
     letters,
     owed,
@@ -66,54 +64,25 @@ Pieces = tuple[tuple[bytes, bytes], ...]
 """What a client says, and what it is owed for it before it says more."""
 
 
-@dataclass(frozen=True)
-class Talk:
-    """What each of three clients says.
-
-    With `slow` the last one does not read before nothing more is taken from it. An answer may
-    begin with `refusal` instead, if there is one in that protocol.
-    """
+class Talk(NamedTuple):
+    """What each of three clients says; where there is a `refusal`, an answer may begin with it."""
 
     clients: tuple[Pieces, ...]
-    slow: bool = False
     refusal: bytes = b""
 
 
-@functools.cache
-def frames() -> Talk:
-    """Return the talk with a server of frames."""
-    hello, flood = (
-        b"^ab$--^c",
-        b"^" + letters(8 * MiB) + b"$",
-    )  # more than the kernel's buffers take
-    one = ((b"", b"*"), (hello, owed(hello)), (b"d$", b"e"))
-    return Talk((one, one, ((flood, b"*" + owed(flood)),)), slow=True)
-
-
-def primes() -> Talk:
-    """Return the talk with a server that knows primes."""
-    one = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
-    return Talk((one, one, one), refusal=b"error")
-
-
-def files() -> Talk:
-    """Return the talk with a server of files."""
-    name = "README.md"
-    content = (ROOT / "step7_event_loop_threadpool" / name).read_bytes()
-    one = ((name.encode() + b"\n", b"ok\n" + content),)
-    return Talk((one, one, one), refusal=b"error")
-
-
-TALKS = {"prime_server.py": primes, "file_server.py": files}
-"""How to talk to a server whose command has such a file in it; to all others in frames."""
-
-
 def talk_for(server: Server) -> Talk:
-    """Return how to talk to a server."""
-    for word in server.command:
-        if talk := TALKS.get(word.rpartition("/")[2]):
-            return talk()
-    return frames()
+    """Return how to talk to a server: in frames, unless its command says primes, or files."""
+    names = {word.rpartition("/")[2] for word in server.command}
+    if "prime_server.py" in names:
+        primes = ((b"7\n", b"prime\n"), (b"9\n1", b"composite\n"), (b"1\n", b"prime\n"))
+        return Talk((primes,) * 3, refusal=b"error")
+    if "file_server.py" in names:
+        content = (ROOT / "step7_event_loop_threadpool" / "README.md").read_bytes()
+        return Talk((((b"README.md\n", b"ok\n" + content),),) * 3, refusal=b"error")
+    flood = b"^" + letters(8 * MiB) + b"$"  # more than the kernel's buffers take
+    one = ((b"", b"*"), (b"^ab$--^c", b"bcd"), (b"d$", b"e"))
+    return Talk((one, one, ((flood, b"*" + owed(flood)),)))
 
 
 SERVED, CLOSED, NOT_CLOSED = "served", "closed early", "a client is not closed"
@@ -122,14 +91,22 @@ WRONG = "a client got something else than it is owed"
 
 def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
     """Be one of the clients; return SERVED, CLOSED (or refused), or what is wrong."""
-    got, piece, due = b"", b"", b"".join(answer for _, answer in talk.clients[which])
+    got, due = b"", b"".join(answer for _, answer in talk.clients[which])
+    time.sleep(which * PAUSE / 3)
     try:
-        with server.unconnected() as sock:
-            for piece in pieces(server, sock, talk, which):
+        with reads_late(server, room=4096) as sock:
+            for said, answer in talk.clients[which]:
+                taken = send_until_stuck(sock, said, 0.05)
+                piece = exchange(sock, [said[taken:]], answer)
+                if talk.refusal and piece.startswith(talk.refusal):
+                    return CLOSED
                 got += piece
-            if refused(talk, piece):
-                return CLOSED
-            if end := sock.recv(1):
+                if len(piece) < len(answer):
+                    break
+                time.sleep(PAUSE)
+            else:
+                sock.shutdown(socket.SHUT_WR)
+            if (end := sock.recv(1)) and due.startswith(got):
                 return f"a client got {shown(end)} too many"
     except TimeoutError:
         if got == due:
@@ -142,53 +119,23 @@ def converse(server: Endpoint, talk: Talk, which: int = 0) -> str:
     return CLOSED if due.startswith(got) else WRONG
 
 
-def pieces(server: Endpoint, sock: socket.socket, talk: Talk, which: int) -> Iterator[bytes]:
-    """Say what a client says; yield what it gets, and end early if that is not all."""
-    slow = talk.slow and which == len(talk.clients) - 1
-    if slow:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(SILENT)
-    time.sleep(which * PAUSE / 3)
-    sock.connect((server.host, server.port))
-    for said, answer in talk.clients[which]:
-        if slow:
-            taken = send_until_stuck(sock, said, 0.05)
-            piece = exchange(sock, [said[taken:]], answer)
-        else:
-            sock.sendall(said)
-            piece = exactly(sock, len(answer))
-        yield piece
-        if len(piece) < len(answer) or refused(talk, piece):
-            return
-        time.sleep(PAUSE)
-    sock.shutdown(socket.SHUT_WR)
+THREADS = "threads"
 
 
-def refused(talk: Talk, answer: bytes) -> bool:
-    """Return whether an answer is that there is none."""
-    return bool(talk.refusal) and answer.startswith(talk.refusal)
+def what_it_has(server: Server) -> Counter[str]:
+    """Count the descriptors, by kind, and threads of a server and its children.
 
-
-@dataclass
-class Rest:
-    """What a server has when nobody is there: descriptors by kind, and threads."""
-
-    files: Counter[str]
-    threads: int
-
-
-def what_it_has(server: Server) -> Rest:
-    """Look what a server and its children have; but for what a pool of processes has anyway."""
-    files: Counter[str] = Counter()
-    threads = 0
+    But for what a pool of processes has anyway.
+    """
+    found: Counter[str] = Counter()
     for pid in server.tree():
-        threads += processes.threads(pid)
         for fd in Path(f"/proc/{pid}/fd").glob("*"):
             with contextlib.suppress(OSError):
                 kind = str(fd.readlink()).partition(":[")[0]
                 if kind not in ("pipe", os.devnull) and fd.name not in "012":
-                    files[kind] += 1
-    return Rest(files, threads)
+                    found[kind] += 1
+        found[THREADS] += processes.threads(pid)
+    return found
 
 
 def never_rests(server: Server) -> bool:
@@ -200,26 +147,23 @@ def never_rests(server: Server) -> bool:
     return False
 
 
-def left(server: Server, before: Rest, spare: int) -> str:
-    """Wait until a server has no more than it had; say what is left of what was there since."""
+def left(server: Server, rest: Counter[str], spare: int) -> str:
+    """Wait until a server has no more than `rest`, and `spare` files; say what it has more."""
     deadline = time.monotonic() + SILENT
     while True:
-        now = what_it_has(server)
-        more = now.files - before.files
-        threads = now.threads - before.threads - (POOL if before.threads > 1 else 0)
-        if more.total() <= spare and threads <= 0:
+        more = what_it_has(server) - rest
+        if more.total() <= spare and not more[THREADS]:
             return ""
         if time.monotonic() > deadline:
-            kinds = [f"{count} {kind}" for kind, count in more.items()]
-            return f"left: {', '.join([*kinds, *[f'{threads} threads'] * (threads > 0)])}"
+            return f"left: {', '.join(f'{count} {kind}' for kind, count in more.items())}"
         time.sleep(0.02)
 
 
 class Unharmed(NamedTuple):
-    """What a server is like if nothing fails."""
+    """What a server is like if nothing fails: its status, and what it has when nobody is there."""
 
     status: int
-    rest: Rest
+    rest: Counter[str]
     talk: Talk
 
 
@@ -238,7 +182,7 @@ def talk_with(server: Server, talk: Talk) -> list[str]:
     return at_once([partial(converse, server, talk, i) for i in range(len(talk.clients))])
 
 
-def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
+def watch(server: Endpoint) -> tuple[Unharmed, list[Call]]:
     """Hold the talk with nothing failing; return what the server is like and what it called."""
     with ready(server) as own:
         talk = talk_for(own)
@@ -250,8 +194,8 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
         if set(outcomes) != {SERVED}:
             raise Failed(f"it does not serve the talk even if nothing fails: {outcomes}")
         time.sleep(0.1)
-        rest = what_it_has(own)
-        rest.files |= before.files
+        rest = before | what_it_has(own)
+        rest[THREADS] += POOL * (rest[THREADS] > 1)
         status = own.terminate(END)
     if status is None:
         raise Failed("SIGTERM does not end it even if nothing fails")
@@ -260,15 +204,17 @@ def watch(server: Endpoint) -> tuple[Unharmed, list[strace.Call]]:
 
 def attempt(server: Endpoint, unharmed: Unharmed, case: Case) -> str | None:
     """Hold the talk while a call fails; say what is wrong then, None if it came to no such call."""
-    with ready(server) as own, ThreadPoolExecutor(1) as pool, traced_for(own, case) as traced:
-        talk = pool.submit(talk_with, own, unharmed.talk)
-        wait([talk], HOLD if case.lasting else None)
-        if not case.to_the_end:
-            traced.detach()
-        outcomes = talk.result()
-        hits = [call for call in traced.calls() if call.hit]
-        signalled = traced.signalled()
-        wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
+    with ready(server) as own, ThreadPoolExecutor(1) as pool:
+        log = Path(f"/proc/{own.pid}/fd/2").readlink() if case.to_the_end else None
+        with strace.Attached(own.tree(), NAMES, case.inject, log) as traced:
+            talk = pool.submit(talk_with, own, unharmed.talk)
+            wait([talk], HOLD if case.lasting else None)
+            if not case.to_the_end:
+                traced.detach()
+            outcomes = talk.result()
+            hits = [call for call in traced.calls() if call.hit]
+            signalled = traced.signalled()
+            wrong = "; ".join(complaints(own, unharmed, case, outcomes, len(hits)))
     if case.what == SIGNAL and signalled:
         return wrong
     return wrong if meant(case, hits) else None
@@ -282,12 +228,6 @@ def meant(case: Case, hits: list[Call]) -> bool:
     """
     found = [fault_of(call) for call in hits]
     return case.fault in found and (case.lasting or None not in found)
-
-
-def traced_for(server: Server, case: Case) -> strace.Attached:
-    """Attach to a server, to make what the case says happen."""
-    log = Path(f"/proc/{server.pid}/fd/2").readlink() if case.to_the_end else None
-    return strace.Attached(server.tree(), NAMES, case.inject, log)
 
 
 def complaints(
@@ -349,37 +289,36 @@ def brief(end: str) -> str:
     return f"{first} {more[-1].strip()}" if more else first
 
 
-def start_under(
-    server: Server, path: Path, inject: str = ""
-) -> tuple[Foreign, Callable[[], list[strace.Call]]]:
-    """Start one more server, traced from the first; return it, and what tells its calls."""
-    words = [*strace.options(NAMES, inject, path), "-D", *server.command]
-    return Foreign(words, SILENT), lambda: strace.parse(path.read_text(errors="replace"))
+@contextlib.contextmanager
+def under_strace(
+    server: Server, inject: str = ""
+) -> Iterator[tuple[Foreign, Callable[[], list[Call]]]]:
+    """Hold one more server, traced from the first, and what tells its calls; it need not serve."""
+    with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path = Path(folder) / "calls"
+        words = [*strace.options(NAMES, inject, path), "-D", *server.command]
+        own = Foreign(words, SILENT)
+        stack.push(own)
+        yield own, lambda: strace.parse(path.read_text(errors="replace"))
 
 
-def watch_start(server: Server) -> list[strace.Call]:
+def watch_start(server: Server) -> list[Call]:
     """Start a server with nothing failing; return what it called by itself before it served."""
-    with TemporaryDirectory() as folder:
-        own, noted = start_under(server, Path(folder) / "calls")
-        with own:
-            if (outcome := converse(own, talk_for(own))) != SERVED:
-                raise Failed(f"it does not serve even if nothing fails: {outcome}")
-        calls = noted()
-    return of_the_start(calls)
+    with under_strace(server) as (own, calls):
+        own.wait_until_ready()
+        if (outcome := converse(own, talk_for(own))) != SERVED:
+            raise Failed(f"it does not serve even if nothing fails: {outcome}")
+        own.stop()
+        return of_the_start(calls())
 
 
 def attempt_start(server: Server, case: Case) -> str | None:
     """Start a server while a call fails; say what is wrong, None if it came to no such call."""
-    with TemporaryDirectory() as folder:
-        own, noted = start_under(server, Path(folder) / "calls", case.inject)
-        try:
-            wrong = started(own)
-        finally:
-            own.stop()
-            log = own.log()
-            own.__exit__()
-        wrong = traceback_in(log) or wrong
-        hits = [call for call in noted() if call.hit]
+    with under_strace(server, case.inject) as (own, calls):
+        wrong = started(own)
+        own.stop()
+        wrong = traceback_in(own.log()) or wrong
+        hits = [call for call in calls() if call.hit]
     return wrong if meant(case, hits) else None
 
 

@@ -4,6 +4,7 @@ from lab.check.suite import check
 from lab.harness.clients import (
     SPINS,
     MiB,
+    ask,
     at_rest,
     expect,
     greeted,
@@ -55,8 +56,7 @@ def resets(server: Endpoint) -> str:
         with server.paused():  # they have gone by the time that it accepts them
             for sock in [server.connect() for _ in range(3)]:
                 reset(sock)
-        bystander.sendall(b"^still there$")
-        expect(bystander, b"tujmm!uifsf")
+        ask(bystander, b"^still there$", b"tujmm!uifsf")
     for said in (b"", b"^abc", b"^" + b"a" * (32 * MiB)):
         with greeted(server) as sock:
             send_until_stuck(sock, said)
@@ -77,11 +77,9 @@ def vanished(server: Endpoint) -> str:
     """
     for _ in range(TIMES):
         with greeted(server) as sock:
-            sock.sendall(b"^ab")
-            expect(sock, b"bc", b"^ab")
+            ask(sock, b"^ab", b"bc")
             sock.close()
         with greeted(server) as sock:
-            sock.sendall(b"xy^a$")
-            expect(sock, b"b", b"xy^a$")
+            ask(sock, b"xy^a$", b"b")
             sock.close()  # all is read: there is nothing to wait for
     return f"{TIMES} times"

@@ -3,6 +3,8 @@
 The tests assert it both ways, so that a step which could after all would be noticed.
 """
 
+from itertools import groupby
+
 from lab.check.suite import Check
 from lab.harness.servers import ROOT, SERVER, STEPS
 from lab.show.tables import markdown
@@ -24,9 +26,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "high_listener": _FD_SETSIZE,
     "high_descriptor": _FD_SETSIZE,
     "ten_thousand_idle": _SERIAL
-    | {
-        _POLLING: "asks all clients before it accepts the next",
-    }
+    | {_POLLING: "asks all clients before it accepts the next"}
     | _FD_SETSIZE,
 }
 """The name of a check, the steps that fail it, and why."""
@@ -97,12 +97,9 @@ def down(step: str) -> str:
 
 def titles(checks: list[Check]) -> str:
     """Return a list of the checks as Markdown, rung by rung."""
-    lines, rung = [], ""
-    for check in checks:
-        if check.rung != rung:
-            rung = check.rung
-            lines.append(f"- **{rung}**")
-        lines.append(f"  - `{check.name}`: {check.title}")
+    lines = []
+    for rung, those in groupby(checks, key=lambda check: check.rung):
+        lines += [f"- **{rung}**", *(f"  - `{one.name}`: {one.title}" for one in those)]
     return "\n".join(lines)
 
 

@@ -7,10 +7,10 @@ from lab.check.suite import check, fresh
 from lab.harness import processes
 from lab.harness.clients import (
     SPINS,
+    ask,
     busy,
     clients,
     ended,
-    expect,
     greeted,
     idle_clients,
     must,
@@ -106,8 +106,7 @@ def high_descriptor(server: Endpoint) -> str:
     with fresh(server, taken=TAKEN, free=below, advice=HIGH) as own, clients(own, 8) as socks:
         found = 0
         for sock in socks:
-            sock.sendall(b"^a$")
-            expect(sock, b"*b", b"^a$")
+            ask(sock, b"^a$", b"*b")
             found = max(found, highest(own))
             sock.shutdown(socket.SHUT_WR)  # so that one which serves in turn comes to the next
     if found < TAKEN:
@@ -140,8 +139,7 @@ def no_descriptors(server: Endpoint) -> str:
         must(share < SPINS, f"it uses {share:.0%} of a core while it has no descriptors")
         logged = (len(own.log()) - before) / LOOK / 1024
         must(logged < FLOOD, f"it logs {logged:,.0f} KiB a second while it has no descriptors")
-        served[0].sendall(b"^a$")
-        expect(served[0], b"b", b"^a$")
+        ask(served[0], b"^a$", b"b")
         served.pop().close()  # that makes room for one; the others leave when it has come
         while waiting:
             ready = those_ready(waiting, own.patience)

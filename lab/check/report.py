@@ -48,15 +48,13 @@ class Report:
         if not self.expected(verdict):
             word = word.upper()
         first, *more = verdict.seen.splitlines() or [""]
-        written = [f"{word:9} {first}", *(INDENT + line for line in more)]
         if not self.expected(verdict):
             if verdict.words and "its last words" not in verdict.seen:
-                said = ("it logged:", *verdict.words.splitlines())
-                written += [INDENT + line for line in said]
-            written += advice(verdict)
+                more += ["it logged:", *verdict.words.splitlines()]
+            more += advice(verdict)
         elif verdict.outcome == FAILED:
-            written.append(f"{INDENT}declared: {self.why(verdict)}")
-        return "\n".join(written)
+            more.append(f"declared: {self.why(verdict)}")
+        return "\n".join([f"{word:9} {first}", *(INDENT + line for line in more)])
 
     def summary(self) -> str:
         """Write how many verdicts there are of each kind."""
@@ -75,17 +73,13 @@ def advice(verdict: Verdict) -> list[str]:
     """Write what was to hold, what is wrong, and where to read about it."""
     check = verdict.check
     if verdict.outcome == HELD:
-        return [f"{INDENT}declared to fail, but it does not"]
+        return ["declared to fail, but it does not"]
     page = check.read if verdict.advice == check.advice else CAUSES
     page = page if Path.cwd() == ROOT else str(ROOT / page)
-    wrapper = textwrap.TextWrapper(
-        96, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
-    )
-    return [
-        line
-        for paragraph in (check.title, verdict.advice, f"Read {page}.")
-        for line in wrapper.wrap(paragraph)
-    ]
+    lines = []
+    for paragraph in (check.title, verdict.advice, f"Read {page}."):
+        lines += textwrap.wrap(paragraph, 86, break_on_hyphens=False)
+    return lines
 
 
 def write_json(path: Path, reports: list[Report]) -> None:

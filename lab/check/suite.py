@@ -7,7 +7,9 @@ import re
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
 
 from common import descriptors
 from lab.harness.clients import FULL, SLOW, Failed
@@ -49,25 +51,29 @@ class Check:
     title: str
     advice: str
     read: str
-    alone: bool
-    asked_for: bool
-    survives: str
-    share: int
+    alone: bool = False
+    asked_for: bool = False
+    survives: str = ""
+    share: int = 1
+
+    def given(self, **arguments: Any) -> Self:
+        """Return the same check, where `run` gets these arguments too: a time limit, a seed."""
+        run: Any = self.run
+        return replace(self, run=partial(run, **arguments))
 
 
-def check(
-    read: str, *, alone: bool = False, asked_for: bool = False, survives: str = "", share: int = 1
-) -> Callable[[Run], Check]:
-    """Make a check of a function; `read` is the page that explains it, or the folder of it."""
+def check(read: str, **how: Any) -> Callable[[Run], Check]:
+    """Make a check of a function; `read` is the page that explains it, or the folder of it.
+
+    `how` are those fields of `Check` that have a default.
+    """
     page = read if read.endswith(".md") else f"{read}/README.md"
 
     def make(run: Run) -> Check:
         rung = run.__module__.rpartition(".")[2]
         title, _, advice = (inspect.getdoc(run) or "").partition("\n")
         advice = " ".join(advice.split())
-        return Check(
-            run, run.__name__, rung, title, advice, page, alone, asked_for, survives, share
-        )
+        return Check(run, run.__name__, rung, title, advice, page, **how)
 
     return make
 
@@ -88,33 +94,32 @@ class Verdict:
 
 
 DEATHS = {
-    "SIGPIPE": "It sent to a client that had left, and did not ignore that signal: with"
+    r"(ConnectionReset|BrokenPipe|ConnectionAborted)Error": "After a reset, `send` and `recv` raise"
+    " that. Catch it, and close this client.",
+    r"BlockingIOError": "That is no failure: it says `not now`. Wait until the socket is ready, and"
+    " go on.",
+    r"[\w.]+(Error|Exception|Group)\b": "`{}` was raised and caught nowhere: let it end one client,"
+    " not the server.",
+    r"by SIGPIPE": "It sent to a client that had left, and did not ignore that signal: with"
     " `signal(SIGPIPE, SIG_IGN)`, `send` fails with EPIPE instead, which ends one client.",
-    "SIGSEGV": "It used memory that is not its own: often the record of a client that has left, or"
-    " an array that is too short for so high a descriptor. `-fsanitize=address` says where.",
-    "SIGABRT": "It, or its library, found something wrong and gave up (`assert`, a double `free`, a"
-    " buffer that is too short, `FD_SET` of a descriptor above 1023). See its last words.",
-    "SIGKILL": "Somebody killed it: the kernel, most likely, for want of memory.",
+    r"by SIG(SEGV|BUS)": "It used memory that is not its own: often the record of a client that has"
+    " left, or an array that is too short for so high a descriptor. `-fsanitize=address` says"
+    " where.",
+    r"by SIGABRT": "It, or its library, found something wrong and gave up (`assert`, a double"
+    " `free`, a buffer that is too short, `FD_SET` of a descriptor above 1023). See its last"
+    " words.",
+    r"by SIGKILL": "Somebody killed it: the kernel, most likely, for want of memory.",
+    r"": "See its last words.",
 }
-DEATHS["SIGBUS"] = DEATHS["SIGSEGV"]
-
-GIVEN_WAY = "(ConnectionReset|BrokenPipe|ConnectionAborted)Error"
+"""What to do about a death: by the exception that it logged last, or else by the signal."""
 
 
 def death(server: Server) -> str:
     """Say what to do about how a server has died."""
-    status, words = server.process.returncode or 0, last_words(server.log())
-    name = signal.Signals(-status).name if status < 0 else ""
-    last = words.rpartition("\n")[2]
-    advice = DEATHS.get(name, "See its last words.")
-    if re.match(GIVEN_WAY, last):
-        advice = "After a reset, `send` and `recv` raise that. Catch it, and close this client."
-    elif last.startswith("BlockingIOError"):
-        advice = "That is no failure: it says `not now`. Wait until the socket is ready, and go on."
-    elif re.match(r"[\w.]+(Error|Exception|Group)\b", last):
-        advice = (
-            f"`{last[:70]}` was raised and caught nowhere: let it end one client, not the server."
-        )
+    status, last = server.process.returncode or 0, last_words(server.log()).rpartition("\n")[2]
+    how = (last, f"by {signal.Signals(-status).name}" if status < 0 else "")
+    advice = next(said for one, said in DEATHS.items() if any(re.match(one, word) for word in how))
+    advice = advice.format(last[:70])
     return f"But first of all it has to survive: whatever a client does, it goes on. {advice}"
 
 

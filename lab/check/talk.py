@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import random
 import socket
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from lab.check.suite import check
 from lab.harness.clients import (
     MiB,
+    ask,
     compare,
     conversation,
     exchange,
@@ -49,8 +51,7 @@ def ack(server: Endpoint) -> str:
     with server.connect() as sock:
         expect(sock, b"*")
         taken = time.monotonic() - start
-        sock.sendall(b"^a$")
-        expect(sock, b"b", b"^a$")
+        ask(sock, b"^a$", b"b")
     return f"`*` after {taken * 1000:.1f} ms"
 
 
@@ -140,8 +141,8 @@ def late_reader(server: Endpoint) -> str:
     `send` may take less than you give it, and says how much: keep the rest and send it
     when there is room, before anything else.
     """
-    said, due = (b"".join(part) for part in zip(*blocks(), strict=True))
-    due = b"*" + due
+    said = much()
+    due = b"*" + owed(said)
     stuck = read_late(server, said, due)
     return f"{len(due):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
 
@@ -166,29 +167,19 @@ def block() -> bytes:
 
 
 @functools.cache
-def blocks() -> list[tuple[bytes, bytes]]:
-    """Return what to say, a `block` each, and what is owed for it; 26 of them are different."""
-    said = block()
-    due, a_to_z = owed(said), bytes(range(ord("a"), ord("z") + 1))
-    found = []
-    for i in range(26):
-        turned = a_to_z[i:] + a_to_z[:i]
-        tables = bytes.maketrans(a_to_z, turned), bytes.maketrans(owe(a_to_z), owe(turned))
-        found.append((said.translate(tables[0]), due.translate(tables[1])))
-    times = LATE * MiB // len(said)
-    return [found[i % 26] for i in range(times)]
-
-
-def owe(inside: bytes) -> bytes:
-    """Return what is owed for the inside of a frame."""
-    return owed(b"^" + inside)
+def much() -> bytes:
+    """Return `LATE` MiB to say, a `block` after the other; 26 of them are different."""
+    said, a_to_z = block(), bytes(range(ord("a"), ord("z") + 1))
+    turned = (a_to_z[i:] + a_to_z[:i] for i in range(26))
+    blocks = [said.translate(bytes.maketrans(a_to_z, others)) for others in turned]
+    return b"".join(itertools.islice(itertools.cycle(blocks), LATE * MiB // len(said)))
 
 
 @contextlib.contextmanager
-def reads_late(server: Endpoint) -> Iterator[socket.socket]:
+def reads_late(server: Endpoint, room: int = 64 * 1024) -> Iterator[socket.socket]:
     """Hold a client for which the kernel keeps little, so that the server must."""
     with server.unconnected() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         sock.settimeout(server.patience)
         sock.connect((server.host, server.port))
         yield sock
@@ -199,14 +190,11 @@ def send_and_shut_down(sock: socket.socket) -> bytes:
 
     The server has then read all of it, or is stuck: whoever reads at once would let it go on.
     """
-    found = blocks()[:ENOUGH]
-    taken = send_until_stuck(sock, b"".join(said for said, _ in found))
-    whole, rest = divmod(taken, len(found[0][0]))
+    said = much()[: ENOUGH * MiB]
+    taken = send_until_stuck(sock, said)
     sock.shutdown(socket.SHUT_WR)
     until_read(sock)
-    return b"".join(
-        [b"*", *(due for _, due in found[:whole]), owed(found[whole % len(found)][0][:rest])]
-    )
+    return b"*" + owed(said[:taken])
 
 
 @check("docs/check.md")
@@ -239,10 +227,8 @@ def exact(server: Endpoint) -> str:
     with greeted(server) as sock:
         for size in SIZES:
             piece = letters(size)
-            sock.sendall(b"^a")
-            expect(sock, b"b", b"^a")  # it has read that, and so it comes with nothing else
-            sock.sendall(piece)
-            expect(sock, owe(piece), piece)
+            ask(sock, b"^a", b"b")  # it has read that, and so the piece comes with nothing else
+            ask(sock, piece, owed(b"^" + piece))
             sock.sendall(b"$")
     return f"{len(SIZES)} pieces of {SIZES[0]} to {SIZES[-1]:,} bytes"
 
@@ -255,9 +241,7 @@ def thinks(server: Endpoint) -> str:
     this out (`--skip thinks`).
     """
     with greeted(server) as sock:
-        sock.sendall(b"^ab")
-        expect(sock, b"bc", b"^ab")
+        ask(sock, b"^ab", b"bc")
         those_ready([sock], THINKS)  # it might be sent away
-        sock.sendall(b"c$")
-        expect(sock, b"d", b"c$")
+        ask(sock, b"c$", b"d")
     return f"silent for {THINKS:g} s"

@@ -10,11 +10,13 @@ from lab.check.suite import check
 from lab.harness.clients import (
     Failed,
     MiB,
+    ask,
     clients,
     exactly,
     expect,
     greeted,
     must,
+    owed,
     send_until_stuck,
     those_ready,
 )
@@ -43,8 +45,7 @@ def silence(server: Endpoint) -> str:
     all of them at once.
     """
     with clients(server, 5), server.connect() as sock:
-        sock.sendall(b"^a$")
-        expect(sock, b"*b", b"^a$")
+        ask(sock, b"^a$", b"*b")
     return "served beside 5 that say nothing"
 
 
@@ -69,8 +70,7 @@ def stuck_reader(server: Endpoint) -> str:
     with greeted(server) as sock:
         taken = send_until_stuck(sock, b"^" + b"a" * (32 * MiB))
         with server.connect() as other:
-            other.sendall(b"^a$")
-            expect(other, b"*b", b"^a$")
+            ask(other, b"^a$", b"*b")
         leave([sock], server.patience)  # what it is owed is not to be in anybody's way
     return f"served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
 
@@ -90,12 +90,11 @@ def drip(server: Endpoint) -> str:
             for sock, byte in zip(socks, column, strict=True):
                 sock.sendall(bytes([byte]))
         with contextlib.ExitStack() as stack:
-            for sock, i in zip(socks, range(len(socks)), strict=True):
+            for i, sock in enumerate(socks):
                 stack.enter_context(sock)
-                answer = b"".join(b"%03d" % n for n in (i, 99 - i))
                 if not those_ready([sock], server.patience):
                     raise Failed(f"client {i} is not greeted", NOT_GREETED)
-                expect(sock, b"*" + bytes(byte + 1 for byte in answer), lines[i])
+                expect(sock, b"*" + owed(lines[i]), lines[i])
                 sock.close()  # so that one which serves them in turn comes to the next
     return f"100 clients, {len(lines[0])} bytes each"
 

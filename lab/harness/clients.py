@@ -87,7 +87,7 @@ def expect(sock: socket.socket, answer: bytes, sent: bytes = b"") -> None:
     got = exactly(sock, len(answer))
     if got != answer:
         after = f" for {shown(sent)}" if sent else ""
-        rest, advice = short(sock, got, answer) if len(got) < len(answer) else ("", "")
+        rest, advice = short(sock, got, answer)
         raise Failed(f"got {shown(got)}{after}{rest}, owed {shown(answer)}", advice)
 
 
@@ -199,8 +199,7 @@ def conversation(server: Endpoint, *pieces: bytes) -> int:
     expected = b"*" + owed(b"".join(pieces))
     with server.connect() as sock:
         compare(exchange(sock, pieces, expected), expected, sock)
-        sock.sendall(b"^.$")
-        expect(sock, b"/", b"^.$")  # that there was no more before it
+        ask(sock, b"^.$", b"/")  # that there was no more before it
     return len(expected)
 
 
@@ -275,8 +274,7 @@ def compare(answer: bytes, expected: bytes, sock: socket.socket | None = None) -
 def serves(server: Endpoint) -> None:
     """Check that a new client is served."""
     with server.connect() as sock:
-        sock.sendall(b"^serves$")
-        expect(sock, b"*tfswft")
+        ask(sock, b"^serves$", b"*tfswft")
 
 
 @contextlib.contextmanager

@@ -13,9 +13,6 @@ from lab.harness.deadline import OutOfTime
 from lab.harness.servers import Endpoint
 from simple_client import DONE, TALKING, WAITING, Conversation
 
-HOUR = 3600.0
-"""Seconds, for a talk without a deadline."""
-
 T = TypeVar("T")
 
 
@@ -41,7 +38,7 @@ def talks(server: Endpoint, count: int, pace: float) -> list[Talk]:
             deadline.connected(now)
 
     async def all_of_them() -> list[Conversation]:
-        async with asyncio.timeout(deadline.left(HOUR)):
+        async with asyncio.timeout(deadline.left()):
             return await simple_client.run(server.host, server.port, count, pace, note)
 
     try:

@@ -1,8 +1,9 @@
-"""How the lab's commands are run."""
+"""How the lab's commands are run, and those of others."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lab.harness.servers import ROOT
 
@@ -10,9 +11,9 @@ FULL = False
 """Whether pytest was given `--full`."""
 
 
-def lab(*words: str, stdin: int | None = None) -> "subprocess.CompletedProcess[str]":
+def lab(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
     """Run a command of the lab to its end; return its status and what it printed."""
-    return python("-m", "lab", *words, stdin=stdin)
+    return python(str(ROOT / "lab"), *words, **more)
 
 
 def python(
@@ -28,3 +29,10 @@ def python(
         timeout=timeout,
         check=False,
     )
+
+
+def executable(file: Path, script: str) -> str:
+    """Make a program of a shell script; return its path."""
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)

@@ -21,9 +21,10 @@ from common.serving import peer_name
 from lab.broken import catalogue
 from lab.check import limits, report, suite
 from lab.check.rungs import CHECKS, MATRIX
-from lab.check.suite import FAILED, HELD, NOT_MEASURED, Verdict, check, judge
+from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness import processes, servers
 from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
+from lab.tests.commands import executable, lab
 from tests.contract import each_half, half
 
 pytestmark = pytest.mark.aside
@@ -31,17 +32,7 @@ pytestmark = pytest.mark.aside
 QUICK = "ack,cuts,ends"
 
 
-def lab_check(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "lab", "check", *words],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+lab_check = partial(lab, "check")
 
 
 def broken(name: str) -> str:
@@ -56,6 +47,12 @@ BROKEN = shlex.join(catalogue.command("")[:-2])
 def command(*words: str) -> str:
     """Return the option that starts a program of ours."""
     return "--cmd=" + " ".join((sys.executable, *words))
+
+
+def listening(program: str) -> str:
+    """Return the option that starts a program in Python that listens at `s`."""
+    listens = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+    return command("-c", shlex.quote(listens + program), "{port}")
 
 
 OUTSIDERS = {
@@ -93,9 +90,7 @@ def test_what_a_learner_reads() -> None:
 
 
 def test_from_anywhere_with_a_relative_command(tmp_path: Path) -> None:
-    server = tmp_path / "my-server"
-    server.write_text(f"#!/bin/sh\nexec {BROKEN} right $1\n")
-    server.chmod(0o755)
+    executable(tmp_path / "my-server", f"exec {BROKEN} right $1")
     done = lab_check("--cmd", "./my-server {port}", "--only", QUICK, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
@@ -104,9 +99,7 @@ def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
     """The server is a child of the command, and ignores SIGTERM."""
     noted = tmp_path / "pid"
     script = f"{BROKEN} ignores_sigterm $1 & echo $! > {noted}; wait; sleep 100"
-    server = tmp_path / "wrapper"
-    server.write_text(f"#!/bin/sh\n{script}\n")
-    server.chmod(0o755)
+    server = executable(tmp_path / "wrapper", script)
     done = lab_check("--cmd", f"{server} {{port}}", "--only", "ack")
     assert done.returncode == 0, done.stdout
     assert gone(int(noted.read_text()))
@@ -125,9 +118,7 @@ def gone(pid: int) -> bool:
 
 
 def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
-    server = tmp_path / "wrapper"
-    server.write_text(f"#!/bin/sh\n{BROKEN} $2 $1\nexit\n")
-    server.chmod(0o755)
+    server = executable(tmp_path / "wrapper", f"{BROKEN} $2 $1\nexit")
     for bug, name in (("large_buffers", "idle_memory"), ("leaks_descriptors", "churn")):
         done = lab_check("--cmd", f"{server} {{port}} {bug}", "--only", name)
         assert f"\n{name:17} FAILED" in done.stdout
@@ -161,22 +152,15 @@ def test_a_server_that_never_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_never_answers() -> None:
-    program = (
-        "import socket, sys, time; address = '127.0.0.1', int(sys.argv[1]);"
-        "s = socket.create_server(address); time.sleep(100)"
-    )
-    done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
+    done = lab_check(listening("import time; time.sleep(100)"), "--patience", "0.3")
     assert done.returncode == 1
     assert "\nack               FAILED    got nothing in 0.3 s, owed '*'\n" in done.stdout
     assert f"\nthe other {len(MATRIX) - 1}      skipped " in done.stdout
 
 
 def test_what_a_server_logs_is_shown_with_its_failure() -> None:
-    program = (
-        "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
-        "c = s.accept()[0]; print('Oh dear\\n\\n', file=sys.stderr); c.recv(9); s.accept()"
-    )
-    done = lab_check(command("-c", shlex.quote(program), "{port}"), "--patience", "0.3")
+    logs = "c = s.accept()[0]; print('Oh dear\\n\\n', file=sys.stderr); c.recv(9); s.accept()"
+    done = lab_check(listening(logs), "--patience", "0.3")
     assert "owed '*'\n          it logged:\n          Oh dear\n" in done.stdout
 
 
@@ -186,20 +170,13 @@ def test_a_wait_that_ctrl_c_broke_off_holds_nobody_up() -> None:
     assert server.process.returncode is not None
 
 
-def test_a_server_that_dies_is_named_with_its_last_words() -> None:
-    done = lab_check(broken("dies_of_a_reset"), "--only", "ack,resets")
-    assert "it ended with status 1; its last words:\n" in done.stdout
-
-
 @pytest.mark.in_turn
 def test_the_job_that_the_page_shows(tmp_path: Path) -> None:
     """From a folder of its own, with nothing of ours in it but the path."""
     page = (ROOT / "docs" / "check.md").read_text()
     (command,) = re.findall(r"^      - run: (.*)$", page, re.MULTILINE)
     (tmp_path / "concurrent-servers").symlink_to(ROOT)
-    server = tmp_path / "my-server"
-    server.write_text(f"#!/bin/sh\nexec {BROKEN} right $1\n")
-    server.chmod(0o755)
+    executable(tmp_path / "my-server", f"exec {BROKEN} right $1")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         ["sh", "-c", command],
@@ -214,11 +191,12 @@ def test_the_job_that_the_page_shows(tmp_path: Path) -> None:
     assert len(ET.parse(tmp_path / "verdicts.xml").findall("testsuite/testcase")) == len(MATRIX)
 
 
-def test_what_it_survives_is_said_first() -> None:
+def test_what_it_survives_is_said_first_and_why_it_died() -> None:
     done = lab_check(broken("dies_of_a_reset"), "--only", "leaving,ack")
     _, first, second, *_ = done.stdout.splitlines()
     assert first == "survives          NOT health checks, NOT resets"
     assert second.startswith("ack               held ")
+    assert "it ended with status 1; its last words:\n" in done.stdout
 
 
 def test_the_name_is_said_before_the_verdict() -> None:
@@ -239,10 +217,8 @@ def test_the_name_is_said_before_the_verdict() -> None:
     "name",
     [
         "trickles",
-        *(
-            pytest.param(one, marks=pytest.mark.full)
-            for one in ("sends_byte_by_byte", "answers_once")
-        ),
+        pytest.param("sends_byte_by_byte", marks=pytest.mark.full),
+        pytest.param("answers_once", marks=pytest.mark.full),
     ],
 )
 def test_it_ends_whatever_a_server_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,9 +239,7 @@ CAUSES = [
     ("waits_for_more", "exact", "answer what you have"),
     ("sends_again", "late_reader", "sent twice"),
     ("careless_send", "late_reader", "keep the rest"),
-    pytest.param(
-        *("backlog_of_two", "side_by_side", "the backlog was full"), marks=pytest.mark.in_turn
-    ),
+    pytest.param("backlog_of_two", "side_by_side", "was full", marks=pytest.mark.in_turn),
     ("answers_too_late", "cuts", "not to say that it is wrong"),
     ("dies_of_a_reset", "resets", "it has to survive"),
 ]
@@ -330,9 +304,13 @@ def test_one_that_runs_already() -> None:
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 def test_over_ipv6() -> None:
     with start("step6_epoll_kqueue", "--host", "::1") as server:
-        for name in ("ack", "late_reader", "burst"):
-            verdict = judge(CHECKS[name], server)
-            assert verdict.outcome == HELD, verdict.seen
+        holds(server, "ack", "late_reader", "burst")
+
+
+def holds(server: Endpoint, *names: str) -> None:
+    for name in names:
+        verdict = judge(CHECKS[name], server)
+        assert verdict.outcome == HELD, verdict.seen
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
@@ -383,9 +361,7 @@ def test_our_own_descriptors_may_be_high() -> None:
     with start("step6_epoll_kqueue") as server, server.connect() as sock:
         taken = [os.dup(sock.fileno()) for _ in range(1100)]
         try:
-            for name in ("long_frame", "late_reader", "resets", "no_descriptors"):
-                verdict = judge(CHECKS[name], server)
-                assert verdict.outcome == HELD, verdict.seen
+            holds(server, "long_frame", "late_reader", "resets", "no_descriptors")
         finally:
             for fd in taken:
                 os.close(fd)
@@ -457,61 +433,44 @@ def test_a_signal_while_a_server_is_being_started_leaves_none(
     assert pids
 
 
-def unexpected(one: Verdict, declared: dict[str, str]) -> bool:
-    return not report.Report("x", declared, [one]).good
+ACK = CHECKS["ack"]
 
 
-@check("step1_sequential")
-def example(server: Endpoint) -> str:
-    """An example.
-
-    That does nothing.
-    """
-    return ""
-
-
-def test_what_counts_as_good() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "declared", "good"),
+    [
+        (HELD, {}, True),
+        (FAILED, {}, False),
+        (HELD, {"ack": "cannot"}, False),
+        (FAILED, {"ack": "cannot"}, True),
+        (NOT_MEASURED, {}, False),
+    ],
+)
+def test_what_counts_as_good(outcome: str, declared: dict[str, str], good: bool) -> None:
     """An unexpected pass is as bad as an unexpected failure; and nothing seen is nothing."""
-    held, failed = Verdict(example, HELD, "", 0), Verdict(example, FAILED, "\x00<&", 0)
-    assert not unexpected(held, {})
-    assert unexpected(failed, {})
-    assert unexpected(held, {"example": "cannot"})
-    assert not unexpected(failed, {"example": "cannot"})
-    assert unexpected(Verdict(example, NOT_MEASURED, "", 0), {})
+    assert report.Report("x", declared, [Verdict(ACK, outcome, "")]).good is good
 
 
 def test_junit_says_the_same(tmp_path: Path) -> None:
-    skipped = Verdict(example, NOT_MEASURED, "why", 0)
-    bad = Verdict(example, FAILED, "\x00<&\ud800", 0.5)
+    skipped = Verdict(ACK, NOT_MEASURED, "why")
+    bad = Verdict(ACK, FAILED, "\x00<&\ud800", 0.5)
     reports = [
-        report.Report("one", {}, [bad, skipped, Verdict(example, HELD, "", 0)]),
-        report.Report("two", {"example": "cannot"}, [bad]),
+        report.Report("one", {}, [bad, skipped, Verdict(ACK, HELD, "")]),
+        report.Report("two", {"ack": "cannot"}, [bad]),
     ]
     report.write_junit(tmp_path / "x", reports)
     one, two = ET.parse(tmp_path / "x").getroot()
-    assert one.attrib == {
-        "name": "one",
-        "tests": "3",
-        "failures": "1",
-        "errors": "0",
-        "skipped": "1",
-    }
-    assert two.attrib == {
-        "name": "two",
-        "tests": "1",
-        "failures": "0",
-        "errors": "0",
-        "skipped": "1",
-    }
+    counts = {"tests": "3", "failures": "1", "errors": "0", "skipped": "1"}
+    assert one.attrib == {"name": "one", **counts}
+    assert two.attrib == {"name": "two", **counts, "tests": "1", "failures": "0"}
     assert [len(case) for case in one] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("one", CHECKS.values(), ids=lambda one: str(one.name))
-def test_every_check_says_what_is_wrong_and_where_to_read(one: object) -> None:
-    chosen = CHECKS[one.name]  # type: ignore[attr-defined]
-    assert chosen.title.endswith(".")
-    assert len(chosen.advice) > 40
-    assert (ROOT / chosen.read).is_file()
+def test_every_check_says_what_is_wrong_and_where_to_read(one: Check) -> None:
+    assert one.title.endswith(".")
+    assert len(one.advice) > 40
+    assert (ROOT / one.read).is_file()
 
 
 def test_the_steps_pages_name_what_they_cannot_do() -> None:
@@ -525,16 +484,13 @@ def test_the_steps_pages_name_what_they_cannot_do() -> None:
 @pytest.mark.parametrize("words", [("check", "--list"), ("claims", "--list"), ("live", "1")])
 def test_output_that_cannot_be_written_is_a_line_at_most(words: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "lab", *words, *["--no-browser"] * (words[0] == "live")]
+    run = partial(subprocess.run, command, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=50)
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=50, check=False
-        )
-    assert done.stderr == f"python -m lab {words[0]}: No space left on device\n".encode()
+        done = run(stdout=full)
+    assert done.stderr == f"python -m lab {words[0]}: No space left on device\n"
     assert done.returncode == 1
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as unread:
-        done = subprocess.run(
-            command, stdout=unread, stderr=subprocess.PIPE, cwd=ROOT, timeout=50, check=False
-        )
-    assert (done.returncode, done.stderr) == (1, b"")
+        done = run(stdout=unread)
+    assert (done.returncode, done.stderr) == (1, "")

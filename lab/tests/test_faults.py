@@ -3,10 +3,8 @@
 import os
 import re
 import signal
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,7 @@ from lab.harness import strace
 from lab.harness.clients import Failed
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import Foreign, Server
-from lab.tests.commands import lab
+from lab.tests.commands import executable, lab
 from lab.tests.test_planted import SLOW
 
 SEEN_BY = {
@@ -101,12 +99,10 @@ def test_no_other_rung_finds_it(bug: str) -> None:
 
 @pytest.mark.in_turn
 @pytest.mark.usefixtures("tracer")
-def test_a_right_server_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "SAMPLE", 4)
+def test_a_right_server_has_none() -> None:
     server = like("right")
     for one in (faults.calls_fail, faults.start_fails):
-        run: Any = one.run
-        verdict = judge(replace(one, run=partial(run, seed=7)), server)
+        verdict = judge(one.given(seed=7), server)
         assert verdict.outcome == HELD, verdict.seen
         assert re.fullmatch(
             r"4 cases \(of \d+, drawn with --seed 7\)(, \d not reached)?", verdict.seen
@@ -151,9 +147,7 @@ def test_one_that_does_not_let_go_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As strace does not, of a process that is a zombie."""
-    stubborn = tmp_path / "strace"
-    stubborn.write_text("#!/bin/sh\ntrap '' TERM\necho it is attached >&2\nexec sleep 100\n")
-    stubborn.chmod(0o755)
+    executable(tmp_path / "strace", "trap '' TERM\necho it is attached >&2\nexec sleep 100")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(strace, "LETS_GO", 0.2)
     with strace.Attached([1], ["read"]) as attached:

@@ -3,10 +3,8 @@
 import select
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,9 +22,7 @@ POLLING = STEPS[3]
 
 def as_declared(step: str, start: Callable[[], Server], times: bool) -> None:
     """Run the checks that compare times, or the others, on what is started so."""
-    asked = [CHECKS[name] for name in limits.ASKED]
-    run: Any = CHECKS["deadline"].run
-    chosen = half([*MATRIX, replace(asked[0], run=partial(run, seconds=0.3)), asked[1]], times)
+    chosen = half([*MATRIX, CHECKS["deadline"].given(seconds=0.3), CHECKS["drains"]], times)
     failed = {one.check.name for one in verdicts(chosen, start) if one.outcome == FAILED}
     assert failed == limits.declared(step, MINIMAL).keys() & {one.name for one in chosen}
 
@@ -39,7 +35,7 @@ def test_what_brings_it_down_is_declared(step: str, times: bool, tmp_path: Path)
         pytest.skip("no epoll here")
     script = ROOT / step / MINIMAL
     if step == POLLING and not times:  # a client waits for a round through all others
-        quicker = Part(step, "", "", ((MINIMAL, "sleep(0.01)", "sleep(0.002)"),))
+        quicker = Part(step, "", ((MINIMAL, "sleep(0.01)", "sleep(0.002)"),))
         script = without(quicker, tmp_path / "copy").with_name(MINIMAL)
     patience = 2 if times else 5
     as_declared(step, partial(Server, [sys.executable, str(script), "{port}"], patience), times)
@@ -55,7 +51,7 @@ def test_with_kqueue_it_is_the_same() -> None:
 
 
 @pytest.mark.aside
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.what)
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 def test_without_a_part_its_check_fails(part: Part, tmp_path: Path) -> None:
     script = str(without(part, tmp_path / "copy"))
     arguments = limits.ARGUMENTS.get(part.step, ())
