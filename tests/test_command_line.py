@@ -346,14 +346,18 @@ def test_step4_tells_how_many_calls_were_in_vain() -> None:
     assert wasted > asked / 2
 
 
-@pytest.mark.parametrize(("interval", "sleeps"), [(0, []), (0.2, [0.2])])
-def test_step4_without_an_interval_does_not_sleep(
-    interval: float, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("interval", "wasted", "sleeps"), [(0, 2, []), (0.2, 2, [0.2]), (0.2, 1, [])]
+)
+def test_step4_sleeps_after_a_round_that_was_all_in_vain(
+    interval: float, wasted: int, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even for 0 s, which would leave most of the core to others."""
+    """Without an interval not even for 0 s, which would leave most of the core to others."""
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    step4.Poller(interval).wait(None)
+    poller = step4.Poller(interval)
+    poller.asked, poller.wasted = 2, wasted
+    poller.wait(None)
     assert slept == sleeps
 
 
