@@ -63,7 +63,7 @@ async def show(app: App, first: list[str], args: argparse.Namespace) -> int:
             asked = {"lang": args.lang, "lesson": args.lesson}
             more = urlencode({name: value for name, value in asked.items() if value})
             address = f"{pages.address}&{more}" if more else pages.address
-            print(f"Serving on {address}", flush=True)
+            print(f"Open this address, if your browser has not: {address}", flush=True)
             if args.browser:
                 await asyncio.to_thread(webbrowser.open, address)
             gone = 0.0
