@@ -202,8 +202,9 @@ def test_the_page_shows_the_diff_from_its_parent(step: str) -> None:
     assert diff in commands(ROOT / step.partition("/")[0] / "README.md")
 
 
-def test_every_step_is_in_the_readme() -> None:
+def test_every_step_and_command_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text()
+    assert {*re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)} == {*lab.COMMANDS}
     for step in STEPS:
         assert f"({step}/README.md)" in text
         assert re.search(rf"{step}\s+(│?\s+)?\w", text)
