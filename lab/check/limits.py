@@ -95,14 +95,14 @@ def down(step: str) -> str:
     return markdown([["check", "what `minimal.py` does"], *rows], "---")
 
 
-def titles(checks: list[Check]) -> str:
-    """Return a list of the checks as Markdown, rung by rung."""
+def titles(checks: list[Check], head: str = "- **{}**", row: str = "  - `{}`: {}") -> str:
+    """Return a list of the checks, rung by rung; as Markdown, unless it is told otherwise."""
     lines, rung = [], ""
     for check in checks:
         if check.rung != rung:
             rung = check.rung
-            lines.append(f"- **{rung}**")
-        lines.append(f"  - `{check.name}`: {check.title}")
+            lines.append(head.format(rung))
+        lines.append(row.format(check.name, check.title))
     return "\n".join(lines)
 
 
