@@ -126,9 +126,9 @@ def problems(conversations: list[Conversation]) -> list[str]:
 def main() -> int:
     """Run from the command line; return the status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("host", metavar="HOST", help="where the server is: localhost")
     parser.add_argument("port", metavar="PORT", type=int, help="1 to 65535")
-    parser.add_argument("-n", type=int, default=1, help="how many conversations (1)")
+    parser.add_argument("-n", type=int, default=1, help="how many conversations at once (1)")
     parser.add_argument("--pace", type=float, default=1.0, help="scales the pauses (1.0)")
     args = parser.parse_args()
     if not (1 <= args.port <= 65535 and 1 <= args.n <= 50_000 and 0 <= args.pace <= 1000):

@@ -1,5 +1,7 @@
-"""The limit on open descriptors, and so on connections."""
+"""The limit on open descriptors, and so on connections; and the first three of them."""
 
+import contextlib
+import os
 import resource
 
 _OPEN_MAX = 10240
@@ -21,3 +23,14 @@ def raise_limit() -> tuple[int, int]:
     except (OSError, ValueError):  # a sandbox, or macOS, which has a lower limit of its own
         return soft, soft
     return soft, wanted
+
+
+def take_the_first() -> None:
+    """Open those of 0, 1 and 2 that a program was started without.
+
+    The next file or socket would have that number, and get what is printed or logged.
+    """
+    with contextlib.suppress(OSError):
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(fd)

@@ -80,10 +80,7 @@ def run(
     the program ends with one line and status 1. From then on only Ctrl-C and SIGTERM end it:
     whatever `serve` raises is a line of log, and a moment later it is called again.
     """
-    with contextlib.suppress(OSError):
-        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass  # it was started without this one, which would be a client's, and get the log
-        os.close(fd)
+    descriptors.take_the_first()
     level = "WARNING" if args.quiet else "INFO"
     logging.basicConfig(format="%(message)s", level=level, handlers=[_Handler()])
     _end_on_signals()

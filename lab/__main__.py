@@ -13,6 +13,7 @@ from typing import Any
 if not __package__:  # `python path/to/lab COMMAND`, from anywhere
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common import descriptors
 from lab.harness.servers import ServerError
 from lab.show.arguments import Parser, Wrong
 
@@ -58,6 +59,9 @@ def as_ctrl_c(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the command that was asked for; return its status."""
+    descriptors.take_the_first()
+    sys.stdout = sys.stdout or os.fdopen(1, "w")  # None, if it was closed
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
     args = parser(*sys.argv[1:2]).parse_args()
     # So that the servers a command has started end with it, whatever ends it.
     signal.signal(signal.SIGTERM, as_ctrl_c)

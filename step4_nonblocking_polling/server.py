@@ -164,7 +164,8 @@ def drop(poller: Poller, client: Client, error: Exception) -> None:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument("--interval", type=serving.seconds, default=0.2, help="seconds (0.2)")
+    sleep = "seconds to sleep after a round that was all in vain (0.2)"
+    parser.add_argument("--interval", type=serving.seconds, default=0.2, help=sleep)
     args = parser.parse_args()
     serving.run(args, serve, partial(Poller, args.interval))
 

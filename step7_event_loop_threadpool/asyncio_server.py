@@ -143,8 +143,11 @@ def uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument("--style", choices=STYLES, default="streams")
-    parser.add_argument("--uvloop", action="store_true", help="on libuv; an extra")
+    style = "in coroutines, or in callbacks (%(default)s)"
+    parser.add_argument("--style", choices=STYLES, default="streams", help=style)
+    parser.add_argument(
+        "--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop; an extra"
+    )
     args = parser.parse_args()
     accepting: list[asyncio.Task[None]] = []
 

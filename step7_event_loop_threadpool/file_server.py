@@ -132,9 +132,13 @@ def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
     here = str(Path(__file__).parent)
-    parser.add_argument("--folder", default=here, help="whose files can be had (this one's)")
-    parser.add_argument("--slow", help="a file that takes three seconds, as from a slow disk")
-    parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
+    parser.add_argument(
+        "--folder", default=here, help="the folder whose files can be had (the server's own)"
+    )
+    parser.add_argument(
+        "--slow", help="a file that takes three seconds, as from a slow disk (none)"
+    )
+    pools.add_size(parser)
     args = parser.parse_args()
 
     def open_file(name: bytes) -> tuple[io.FileIO, int]:

@@ -24,6 +24,12 @@ def size(text: str) -> int:
     return value
 
 
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Add the argument `--pool-size`."""
+    workers = "workers of the pool (%(default)s)"
+    parser.add_argument("--pool-size", type=size, default=SIZE, metavar="N", help=workers)
+
+
 def thread_pool(workers: int = SIZE) -> Executor:
     """Return a pool of threads."""
     return ThreadPoolExecutor(workers, thread_name_prefix="worker")

@@ -67,8 +67,10 @@ async def answer(inline: bool, sock: Socket, line: bytes) -> bytes:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument("--work", choices=("inline", "threads", "processes"), default="threads")
-    parser.add_argument("--pool-size", type=pools.size, default=pools.SIZE, help="(%(default)s)")
+    where = "in the callback, or in a pool (%(default)s)"
+    kinds = "inline", "threads", "processes"
+    parser.add_argument("--work", choices=kinds, default="threads", help=where)
+    pools.add_size(parser)
     args = parser.parse_args()
     serving.at_end.append(pools.kill_processes)
     make_pool = pools.process_pool if args.work == "processes" else pools.thread_pool

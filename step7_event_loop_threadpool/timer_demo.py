@@ -71,8 +71,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--offload", action="store_true", help="sleep in the pool")
-    parser.add_argument("--period", type=serving.seconds, default=1.0, help="seconds (1.0)")
-    parser.add_argument("--ticks", type=int, default=12, help="how many (12)")
+    parser.add_argument(
+        "--period", type=serving.seconds, default=1.0, help="seconds from tick to tick (1.0)"
+    )
+    parser.add_argument("--ticks", type=int, default=12, help="how many ticks (12)")
     args = parser.parse_args()
     if not args.period or args.ticks < 1:
         parser.error("--period is more than 0, and --ticks at least 1")

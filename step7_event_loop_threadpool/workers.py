@@ -158,9 +158,13 @@ def look(loop: Loop) -> None:
 def main() -> None:
     """Serve until told to stop."""
     parser = serving.arguments(__doc__)
-    parser.add_argument("--workers", type=pools.size, default=os.cpu_count() or 1, metavar="N")
-    parser.add_argument("--share", choices=("inherit", "reuseport"), default="inherit")
-    parser.add_argument("--drain", type=serving.seconds, default=1.0, metavar="SECONDS")
+    cores, add = os.cpu_count() or 1, parser.add_argument
+    many = "how many (%(default)s: the cores)"
+    add("--workers", type=pools.size, default=cores, metavar="N", help=many)
+    share = "one queue for all workers, or one each (%(default)s)"
+    add("--share", choices=("inherit", "reuseport"), default="inherit", help=share)
+    drain = "time for those who are served when it is told to end (%(default)s)"
+    add("--drain", type=serving.seconds, default=1.0, metavar="SECONDS", help=drain)
     args = parser.parse_args()
     if args.share == "reuseport" and not hasattr(socket, "SO_REUSEPORT"):
         parser.error("this system has no SO_REUSEPORT; --share inherit does without")

@@ -13,7 +13,7 @@ import pytest
 
 from common import serving
 from lab.harness import clients, servers
-from lab.harness.servers import STEPS, Server, has_ipv6
+from lab.harness.servers import ROOT, STEPS, Server, has_ipv6
 from step4_nonblocking_polling import server as step4
 from tests.contract import each_step
 from tests.programs import ANYWHERE, command, complaint, patched, program, run
@@ -41,6 +41,25 @@ def test_help_says_what_the_step_shows(step: str) -> None:
     paragraph = done.stdout.partition("\n\n")[2].partition("\n\npositional")[0]
     assert paragraph.startswith(f"Step {step[4]}, ")
     assert len(paragraph.split()) > 30
+
+
+PROGRAMS = [
+    name.relative_to(ROOT).as_posix()
+    for name in (*ROOT.glob("step*/*.py"), ROOT / "simple_client.py")
+    if "main()" in name.read_text()
+]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_says_what_each_option_is_and_what_it_is_without(name: str) -> None:
+    said = run(*command(name, "--help")).stdout.partition("\noptions:\n")[2]
+    options = re.findall(r"^  (-.*(?:\n {5}.*)*)", said, re.MULTILINE)
+    assert len(options) > 2
+    for option in options:
+        what = re.search(r"(?:  |\n) *(\w.*)", option, re.DOTALL)
+        assert what, option
+        takes_a_value = re.match(r"-\S+ [A-Z{]", option)
+        assert what[1].endswith(")") or not takes_a_value, option
 
 
 @each_step
@@ -327,14 +346,18 @@ def test_step4_tells_how_many_calls_were_in_vain() -> None:
     assert wasted > asked / 2
 
 
-@pytest.mark.parametrize(("interval", "sleeps"), [(0, []), (0.2, [0.2])])
-def test_step4_without_an_interval_does_not_sleep(
-    interval: float, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("interval", "wasted", "sleeps"), [(0, 2, []), (0.2, 2, [0.2]), (0.2, 1, [])]
+)
+def test_step4_sleeps_after_a_round_that_was_all_in_vain(
+    interval: float, wasted: int, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even for 0 s, which would leave most of the core to others."""
+    """Without an interval not even for 0 s, which would leave most of the core to others."""
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    step4.Poller(interval).wait(None)
+    poller = step4.Poller(interval)
+    poller.asked, poller.wasted = 2, wasted
+    poller.wait(None)
     assert slept == sleeps
 
 

@@ -30,8 +30,11 @@ def run(args: argparse.Namespace) -> int:
     """Check one server after another; return 0 if all is as it should be."""
     checks, subjects = chosen(args), list(subjects_of(args))
     if args.list or args.matrix:
-        print(limits.table(checks) if args.matrix else limits.titles(checks))
+        listed = limits.titles(checks, "{}:", "  {:17} {}")
+        print(limits.table(checks) if args.matrix else listed)
         return 0
+    # What a server survives is told first; but without an `ack` there is nothing to tell.
+    checks.sort(key=lambda check: 0 if check.name == "ack" else 2 - bool(check.survives))
     for report, start in subjects:
         print(report.name, flush=True)
         check_one(report, start, checks)
@@ -113,8 +116,7 @@ def chosen(args: argparse.Namespace) -> list[Check]:
             found.append(with_arguments(check, args))
     if not found:
         raise Wrong("no check is left")
-    # What a server survives is told first; but without an `ack` there is nothing to tell.
-    return sorted(found, key=lambda check: 0 if check.name == "ack" else 2 - bool(check.survives))
+    return found
 
 
 def with_arguments(check: Check, args: argparse.Namespace) -> Check:
@@ -169,12 +171,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     add, file = parser.add_argument, arguments.file
     steps = "a step, or its minimal.py (5/minimal)"
+    rungs = "checks, or whole rungs, as --list groups them"
     add("steps", metavar="STEP", nargs="*", type=step_or_minimal, help=steps)
     add("--cmd", metavar="COMMAND", help="start the server so; {port} stands for its port")
     add("--port", type=arguments.port, default=0, help="its port, if COMMAND does not take one")
     add("--connect", metavar="HOST:PORT", type=address, help="a server that is running already")
-    add("--only", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
-    add("--skip", metavar="NAMES", action="append", default=[], help="checks, or whole rungs")
+    add("--only", metavar="NAMES", action="append", default=[], help=rungs)
+    add("--skip", metavar="NAMES", action="append", default=[], help=rungs)
     full = "with 10,000 idle clients too; with --faults, every case"
     add("--full", action="store_true", help=full)
     add("--faults", action="store_true", help="the rung in which system calls fail (Linux)")
@@ -183,7 +186,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--drains", action="store_true", help="after SIGTERM those who are there are to be served")
     add("--seed", type=int, help="draw these cases of it; with --full, all are tried")
     add("--patience", type=arguments.seconds, default=PATIENCE, help="seconds for an answer (5)")
-    add("--list", action="store_true", help="list the checks and end")
+    add("--list", action="store_true", help="list the checks, rung by rung, and end")
     add("--matrix", action="store_true", help="print which step holds which check, and end")
     add("--json", metavar="FILE", type=file, help="write the verdicts there")
     add("--junit", metavar="FILE", type=file, help="write them as JUnit XML")

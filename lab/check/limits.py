@@ -95,11 +95,11 @@ def down(step: str) -> str:
     return markdown([["check", "what `minimal.py` does"], *rows], "---")
 
 
-def titles(checks: list[Check]) -> str:
-    """Return a list of the checks as Markdown, rung by rung."""
+def titles(checks: list[Check], head: str = "- **{}**", row: str = "  - `{}`: {}") -> str:
+    """Return a list of the checks, rung by rung; as Markdown, unless it is told otherwise."""
     lines = []
     for rung, those in groupby(checks, key=lambda check: check.rung):
-        lines += [f"- **{rung}**", *(f"  - `{one.name}`: {one.title}" for one in those)]
+        lines += [head.format(rung), *(row.format(one.name, one.title) for one in those)]
     return "\n".join(lines)
 
 

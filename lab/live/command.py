@@ -50,7 +50,7 @@ async def show(app: App, first: list[str], args: argparse.Namespace) -> None:
             asked = {"token": pages.token, "lang": args.lang, "lesson": args.lesson}
             query = urlencode({name: value for name, value in asked.items() if value})
             address = f"http://127.0.0.1:{pages.server_port}/?{query}"
-            print(f"Serving on {address}", flush=True)
+            print(f"Open this address, if your browser has not: {address}", flush=True)
             if args.browser:
                 await asyncio.to_thread(webbrowser.open, address)
             gone = 0.0

@@ -28,7 +28,7 @@ const TEXT = {
     lesson_end: (n) => `End of lesson ${n}. Or change something: hold the program, add a client, see.`, go_to: (n) => `lesson ${n}`,
     key: "Keys: h hold or let run, space one call, arrows move in a recording.",
     lane_runs: "The last 20 s. Of a thread: dark runs, light is in a call or waits, hatched is held. Of a client: hatched has got nothing yet, blue has sent and waits, grey is silent.",
-    of: (n, all) => `${n} of ${all}`, first_press: "next: press the outlined button first", recording: (what) => `A recording: ${what}`,
+    of: (n, all) => `${n} of ${all}`, first_press: "next: press the outlined button first", first_choose: "next: choose an answer first", recording: (what) => `A recording: ${what}`,
     play: "play", pause: "pause", each: (s) => `a call every ${s} s`, lost_place: "lesson, from the beginning",
     about: {
       script: "does what simple_client.py does", "by hand": "sends what you type", silent: "connects, and says nothing", "never reads": "asks for much and takes none of it: some MiB, until all is full",
@@ -62,7 +62,7 @@ const TEXT = {
     lesson_end: (n) => `안내 ${n}은 여기까지입니다. 이제 바꿔 보세요. 프로그램을 멈추고, 클라이언트를 추가하고, 지켜보세요.`, go_to: (n) => `안내 ${n}`,
     key: "키: h는 멈추기와 계속하기, 스페이스는 호출 하나, 녹화에서는 화살표로 이동합니다.",
     lane_runs: "지난 20초. 스레드: 진하면 실행 중, 연하면 호출 안이거나 대기 중, 빗금은 멈춤. 클라이언트: 빗금은 아직 아무것도 못 받음, 파랑은 보내고 기다리는 중, 회색은 말 없음.",
-    of: (n, all) => `${all}개 중 ${n}번째`, first_press: "다음: 먼저 테두리를 두른 버튼을 누르세요", recording: (what) => `녹화: ${what}`,
+    of: (n, all) => `${all}개 중 ${n}번째`, first_press: "다음: 먼저 테두리를 두른 버튼을 누르세요", first_choose: "다음: 먼저 답을 고르세요", recording: (what) => `녹화: ${what}`,
     play: "재생", pause: "일시 정지", each: (s) => `${s}초에 호출 하나`, lost_place: "안내를 처음부터",
     about: {
       script: "simple_client.py가 하는 대로 합니다", "by hand": "입력한 것을 보냅니다", silent: "접속하고 아무 말도 하지 않습니다", "never reads": "많이 요청하고 하나도 가져가지 않습니다. 몇 MiB면 모두 가득 찹니다",
@@ -719,8 +719,9 @@ function draw_lesson() {
   }
   place.dataset.there = lesson.met;
   const go = $(".go", place);
-  go.disabled = !lesson.met || Boolean(step.question && !lesson.chosen);
-  text(go, !lesson.met && step.press ? T.first_press : T.next);
+  const unanswered = Boolean(step.question && !lesson.chosen);
+  go.disabled = !lesson.met || unanswered;
+  text(go, !lesson.met && step.press ? T.first_press : unanswered ? T.first_choose : T.next);
 }
 
 function answer(choice) {

@@ -19,11 +19,11 @@ import pytest
 
 from common.serving import peer_name
 from lab.broken import catalogue
-from lab.check import limits, report, suite
+from lab.check import report, suite
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness import processes, servers
-from lab.harness.servers import ROOT, STEPS, Endpoint, Foreign, has_ipv6, start
+from lab.harness.servers import ROOT, Endpoint, Foreign, has_ipv6, start
 from lab.tests.commands import executable, lab
 from tests.contract import each_half, half
 
@@ -473,11 +473,12 @@ def test_every_check_says_what_is_wrong_and_where_to_read(one: Check) -> None:
     assert (ROOT / one.read).is_file()
 
 
-def test_the_steps_pages_name_what_they_cannot_do() -> None:
-    for step in STEPS:
-        page = (ROOT / step / "README.md").read_text()
-        for name in limits.declared(step).keys() - limits.ASKED.keys():
-            assert f"`{name}`" in page, (step, name)
+def test_the_list_is_for_a_terminal_and_has_each_rung_once() -> None:
+    said = lab_check("--list").stdout
+    rungs = dict.fromkeys(one.rung for one in CHECKS.values())
+    assert re.findall(r"^(\w+):$", said, re.MULTILINE) == [*rungs]
+    assert "  ack               One `*` comes unasked" in said
+    assert "**" not in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")

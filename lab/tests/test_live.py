@@ -516,6 +516,7 @@ def test_a_lesson_can_be_walked(chrome: Any, number: int) -> None:
             assert box["width"] * box["height"] > 0
             if page.js("all('#lesson .choice').length"):
                 assert page.js("q('#lesson .go').disabled")
+                assert "choose an answer" in page.text("#lesson .go")
                 page.click("#lesson .choice")
                 page.until("/^(Yes|No)/.test(q('#lesson .answer').textContent)")
             page.picture(f"lesson{number}_{at}")

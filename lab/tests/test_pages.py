@@ -12,7 +12,7 @@ import pytest
 
 from lab import __main__ as lab
 from lab.check import limits
-from lab.check.rungs import MATRIX
+from lab.check.rungs import CHECKS, MATRIX
 from lab.exercises.catalogue import EXERCISES
 from lab.harness import servers
 from lab.harness.servers import ROOT, STEPS
@@ -113,6 +113,14 @@ def test_the_pages_show_what_the_contract_asserts() -> None:
     assert rows in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_a_page_names_all_that_its_server_cannot_do(step: str) -> None:
+    """In the words, and not only in a table."""
+    page = BLOCK.sub("", (ROOT / step / "README.md").read_text())
+    said = re.findall(r"`(\w+)`", page.partition("## What still fails")[2])
+    assert {*said} & {*CHECKS} == {check for check, steps in limits.LIMITS.items() if step in steps}
+
+
 @pytest.mark.parametrize("page", [*PAGES, *korean.PAGES, korean.GLOSSARY], ids=named)
 def test_the_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
@@ -194,8 +202,9 @@ def test_the_page_shows_the_diff_from_its_parent(step: str) -> None:
     assert diff in commands(ROOT / step.partition("/")[0] / "README.md")
 
 
-def test_every_step_is_in_the_readme() -> None:
+def test_every_step_and_command_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text()
+    assert {*re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)} == {*lab.COMMANDS}
     for step in STEPS:
         assert f"({step}/README.md)" in text
         assert re.search(rf"{step}\s+(│?\s+)?\w", text)
@@ -277,7 +286,7 @@ PLANTED = {
     "a lost table": (r"<!-- parts .*?<!-- end -->", "", "differs in its generated blocks"),
     "a wrong term": ("스레드", "쓰레드", "says 쓰레드, where the glossary has 스레드"),
     "a title in English": ("# 1단계: 순차 처리", "# Step 1: sequential", "in English: # Step 1"),
-    "a sentence in English": (r"나머지는 코드.*?\.", "Others do not count.", "in English: Others"),
+    "a sentence in English": (r"나머지는 .*?\.", "Others do not count.", "in English: Others"),
     "a paragraph in English": (r"모두가 가장 느린.*", "All wait. It is shown.", "in English: All"),
     "what is made, in English": (
         "한 번에 클라이언트 하나만 처리한다",

@@ -95,6 +95,15 @@ def test_ctrl_c_leaves_no_process(number: signal.Signals) -> None:
             os.kill(pid, 0)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("words", ["race -n 2 --pace 0.01 5", "check step5_select --only ack"])
+def test_nobody_is_told(words: str, closed: str) -> None:
+    """Where output is closed, Python has no `sys.stdout`, and a file would get its number."""
+    shell = ["sh", "-c", f'"$0" -m lab {words} {closed}', sys.executable]
+    done = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.in_turn
 def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "step5_select"
