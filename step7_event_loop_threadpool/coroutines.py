@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from common import serving
-from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop, Timer, name_of
+from step7_event_loop_threadpool.eventloop import READ, WRITE, Loop, Timer
 
 LOOK = 0.1  # seconds between two looks whether a client that has work in the pool is still there
 
@@ -25,7 +25,6 @@ def start(coroutine: Coroutine[Any, Any, object]) -> None:
         except Exception as error:
             serving.log.error("a coroutine has failed: %s", serving.reason(error))
 
-    go_on.__qualname__ = name_of(coroutine)  # for the log
     go_on()
 
 
@@ -62,7 +61,6 @@ class Socket:
             loop.watch(sock, interest, Loop.forget)  # unless it is waited for again
             go_on()
 
-        ready.__qualname__ = name_of(go_on)  # for the log
         self.loop.watch(self.sock, interest, ready)
 
     async def read(self, call: Callable[..., Any], *args: object) -> Any:

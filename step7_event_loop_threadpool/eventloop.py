@@ -49,7 +49,7 @@ class HasFileno(Protocol):
         ...
 
 
-def name_of(callback: object) -> str:
+def name_of(callback: Callable[..., object]) -> str:
     """Return a name to log a callback by."""
     while isinstance(callback, partial):
         callback = callback.func

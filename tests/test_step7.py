@@ -420,19 +420,6 @@ def test_a_pool_of_processes_whose_own_thread_dies_is_replaced(tmp_path: Path) -
 
 
 @pytest.mark.aside
-def test_a_coroutine_that_blocks_is_named() -> None:
-    """The loop calls a function inside `Socket`, and knows no more than its name."""
-    patch = (
-        "import time\n"
-        "from common.framing import Framing\n"
-        "Framing.feed = lambda self, data: time.sleep(0.1) or data"
-    )
-    with Server(patched(patch, f"{STEP}/coroutine_server.py", "0")) as server:
-        assert answer(server, b"a") == b"*a"
-        assert "\nconverse held everybody up for " in server.log()
-
-
-@pytest.mark.aside
 @contract.each(MATRIX, full=("costs", "many", "ending"))
 def test_coroutines_hold_what_callbacks_hold(check: Check) -> None:
     contract.as_declared(check, STEP, command(f"{STEP}/coroutine_server.py", "0"), "coroutines")

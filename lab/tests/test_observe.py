@@ -757,7 +757,7 @@ def test_the_lanes_of_a_timeline(step: str, recording: Recording) -> None:
     assert (max(waits) > 0.8 * min(stays)) == one_at_a_time
     assert len(rows) == 3 + (4 if step == THREADS else 1)
     kinds = {bar.kind for lane in rows[3:] for bar in lane.bars if bar.end - bar.start > 0.05}
-    assert kinds - {timeline.RUN} == {
+    assert kinds - {timeline.RUN, timeline.ELSEWHERE} == {  # on a busy machine also elsewhere
         SEQUENTIAL: {timeline.RECEIVE},
         THREADS: {timeline.ACCEPT, timeline.RECEIVE},
         BLOCKING: {timeline.RECEIVE},
