@@ -2,8 +2,8 @@
 
 Everything here happens on one asyncio loop. Each thread of the server has a connection of its own
 to the gate: it says which call it is about to make, waits there for a line, makes the call, and
-says what came of it; see `lab/observe/inside.py`. What happens becomes events; docs/live.md says
-what is in each.
+says what came of it; see `lab/observe/inside/gate.py`. What happens becomes events; docs/live.md
+says what is in each.
 """
 
 import asyncio
