@@ -5,6 +5,7 @@ A plugin of pytest's, for both suites.
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ STARTS_NOT = "does not start", "do not start"
 RUNS_NOT = "cannot be run", "cannot be run"
 
 FIRST, LATER, LAST = -1, 1000, 2000
+
+untried = Counter[str]()
+"""How many tests of a step were left out, since it is broken; see conftest.py."""
 
 SPEAKING = AssertionError, pytest.fail.Exception, clients.Failed, servers.ServerError
 """Exceptions whose words need no name before them."""
@@ -121,8 +125,10 @@ def finding_of(item: pytest.Item, error: BaseException) -> Finding:
     )
 
 
-def pytest_configure() -> None:
-    """Leave the frames of the harness out of tracebacks."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out tracebacks, unless somebody asks for them, and of them the harness."""
+    if config.option.tbstyle == "auto":
+        config.option.tbstyle = "no"
     for module in HIDDEN:
         vars(module)["__tracebackhide__"] = True
 
@@ -185,3 +191,7 @@ def pytest_terminal_summary(
         terminalreporter.write_sep("=", "what is broken", red=True)
         for line in told(found):
             terminalreporter.write_line(line)
+    for step, count in untried.items():
+        terminalreporter.write_line(
+            f"the rest of {step} was not tried ({count} tests); `pytest -k NAME` tries one"
+        )

@@ -1,5 +1,6 @@
 """What a reader is told who has broken something: on planted servers, and in a run as a whole."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -98,20 +99,69 @@ def test_skipped():
 """
 
 
+def said_of(tests: str, folder: Path, *words: str) -> str:
+    """Return what pytest says of a file of tests, run with our conftest.py."""
+    file = folder / "test_planted.py"
+    file.write_text(tests)
+    ours = ("-q", "-p", "conftest", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
+    command = [sys.executable, "-m", "pytest", *ours, *words, str(file)]
+    env = os.environ | {"PYTEST_ADDOPTS": ""}
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=50, check=False
+    ).stdout
+
+
 def test_who_fails_beside_others_is_run_once_more(tmp_path: Path) -> None:
-    file = tmp_path / "test_disturbed.py"
-    file.write_text(DISTURBED)
-    words = ("-q", "-p", "conftest", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
-    command = [sys.executable, "-m", "pytest", *words, str(file)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
-    )
-    assert "1 failed, 2 passed, 1 skipped" in done.stdout
-    again = "failed beside others, and was run once more: "
-    assert [line.rpartition("::")[2] for line in done.stdout.splitlines() if again in line] == [
-        "test_disturbed_once",
-        "test_broken",
+    said = said_of(DISTURBED, tmp_path)
+    assert "1 failed, 2 passed, 1 skipped" in said
+    again = "failed beside others, and passed by itself: "
+    assert [line.rpartition("::")[2] for line in said.splitlines() if again in line] == [
+        "test_disturbed_once"
     ]
+
+
+BREAKS = """
+import time
+import pytest
+
+pytestmark = {mark}
+
+@pytest.mark.parametrize("step", ["step1_sequential", "step5_select"])
+@pytest.mark.parametrize("number", range(40))
+def test_broken(number, step):
+    time.sleep(0.01)
+    with open(__file__ + ".tried", "a") as file:
+        file.write(step + " ")
+    assert step == "step5_select" or number >= {broken}
+"""
+
+
+def tried(folder: Path) -> tuple[int, int]:
+    """Return how many tests of the two steps were tried."""
+    steps = (folder / "test_planted.py.tried").read_text().split()
+    return steps.count("step1_sequential"), steps.count("step5_select")
+
+
+@pytest.mark.parametrize("mark", ["[]", "pytest.mark.aside"], ids=["main", "aside"])
+def test_no_more_is_tried_of_a_step_that_is_broken(mark: str, tmp_path: Path) -> None:
+    said = said_of(BREAKS.format(mark=mark, broken=40), tmp_path)
+    of_broken, of_other = tried(tmp_path)
+    assert of_broken in (range(6, 16) if "aside" in mark else [6])
+    assert of_other == 40
+    rest = f"the rest of step1_sequential was not tried ({40 - of_broken} tests); `pytest -k "
+    assert f"\n{rest}" in said
+    assert said.count("step1_sequential breaks a promise: broken.\n") == 1
+    assert len(said.splitlines()) < 15, "without tracebacks"
+    assert "in test_broken" in said_of(BREAKS.format(mark=mark, broken=1), tmp_path, "--tb=short")
+
+
+def test_one_that_fails_twice_is_not_the_machine(tmp_path: Path) -> None:
+    """Of its step no other is run once more."""
+    said = said_of(BREAKS.format(mark="pytest.mark.aside", broken=4), tmp_path)
+    assert "4 failed, 76 passed" in said
+    assert "passed by itself" not in said
+    assert "was not tried" not in said
+    assert tried(tmp_path) == (41, 40)
 
 
 @pytest.mark.aside
