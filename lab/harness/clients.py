@@ -383,9 +383,12 @@ def busy(server: Endpoint, seconds: float) -> float:
     machine one that spins is given little, and the kernel tells of a wait only when it is over.
     """
     start, before, sleepless = time.monotonic(), server.cpu_times(), True
-    for _ in range(LOOKS):
+    for rest in reversed(range(LOOKS)):
         time.sleep(seconds / LOOKS)
-        sleepless = sleepless and server.runnable()
+        if not server.runnable():
+            sleepless = False
+            time.sleep(rest * seconds / LOOKS)
+            break
     used, awaited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
     elapsed = time.monotonic() - start
     return max(0.0, float(sleepless), used / elapsed, used / max(elapsed - awaited, used, 1e-9))
