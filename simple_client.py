@@ -88,6 +88,8 @@ class Conversation:
             self.received += chunk
 
     def _compared(self) -> str:
+        if self.received == OWED:
+            return "all that is owed has come"
         return f"got {self.received!r}, owed {OWED!r}"
 
     def _enter(self, state: str) -> None:

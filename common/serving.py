@@ -158,7 +158,8 @@ def listen_on(family: int, kind: int, address: Any, reuseport: bool = False) -> 
         if reuseport:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # The sockets accepted from it inherit this. Without it, an answer sent in two
-        # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm).
+        # pieces waits for the client's delayed ACK, some 40 ms (Nagle's algorithm). Ours are
+        # sent in one, and wait only if one before them is still on its way.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)

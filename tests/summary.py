@@ -5,8 +5,9 @@ A plugin of pytest's, for both suites.
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -29,10 +30,17 @@ HIDDEN = clients, servers, talks, suite, *RUNGS
 BREAKS = "breaks a promise", "break a promise"
 FINDS = "finds a promise broken", "find a promise broken"
 KEEPS = "is declared to break a promise and keeps it", "are declared to break a promise and keep it"
+DIFFERS = (
+    "differs from the steps beside it, which matters only if you want to send it to us",
+    "differ from the steps beside them, which matters only if you want to send it to us",
+)
 STARTS_NOT = "does not start", "do not start"
 RUNS_NOT = "cannot be run", "cannot be run"
 
 FIRST, LATER, LAST = -1, 1000, 2000
+
+untried = Counter[str]()
+"""How many tests of a step were left out, since it is broken; see conftest.py."""
 
 SPEAKING = AssertionError, pytest.fail.Exception, clients.Failed, servers.ServerError
 """Exceptions whose words need no name before them."""
@@ -108,21 +116,25 @@ def finding_of(item: pytest.Item, error: BaseException) -> Finding:
         return error.finding
     step = step_of(item)
     kind = "" if isinstance(error, SPEAKING) else f"{type(error).__name__}: "
-    return Finding(
+    words, _, _ = str(error).strip().partition("\nassert ")  # which pytest adds to ours
+    found = Finding(
         who=step or item.nodeid.partition("::")[0],
         does=BREAKS if step else FINDS,
         name=name_of(item),
         promise=f": {promise_of(item)}",
-        seen=f"{kind}{str(error).strip()}",
+        seen=f"{kind}{words}",
         read=f"{step}/README.md" if step else "README.md",
         alone=f"pytest '{item.nodeid}'",
-        # Whoever changes a server makes it differ; what it does says more.
-        rank=LAST if "test_lineage" in item.nodeid else LATER,
     )
+    if "test_lineage" in item.nodeid:  # whoever changes a server makes it differ
+        return replace(found, does=DIFFERS, name="lineage", promise=".", rank=LAST)
+    return found
 
 
-def pytest_configure() -> None:
-    """Leave the frames of the harness out of tracebacks."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out tracebacks, unless somebody asks for them, and of them the harness."""
+    if config.option.tbstyle == "auto":
+        config.option.tbstyle = "no"
     for module in HIDDEN:
         vars(module)["__tracebackhide__"] = True
 
@@ -166,9 +178,9 @@ def told(findings: Iterable[Finding]) -> list[str]:
     for at, (first, *others) in enumerate(groups.values()):
         more = first.lines(one.who for one in others)
         if lines and len(lines) + len(more) > LINES:
-            names = [name for _, name, _ in groups][at:]
-            rest = f"and {len(names)} more: {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
-            return [*lines, rest]
+            rest = [promise.strip(" :.") or does[0] for does, _, promise in groups][at:]
+            shown = [f"  {words:.100}" for words in rest[:5]]
+            return [*lines, f"and {len(rest)} more:", *shown, *["  ..."] * (len(rest) > 5)]
         lines += more
     return lines
 
@@ -185,3 +197,7 @@ def pytest_terminal_summary(
         terminalreporter.write_sep("=", "what is broken", red=True)
         for line in told(found):
             terminalreporter.write_line(line)
+    for step, count in untried.items():
+        terminalreporter.write_line(
+            f"the rest of {step} was not tried ({count} tests); `pytest -k NAME` tries one"
+        )

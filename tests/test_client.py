@@ -174,7 +174,7 @@ OWED = simple_client.OWED
         (b"", socket.socket.close, "wrong greeting"),
         (b"*bcd", reads_on, "short"),
         (b"", never_closes, "late: no b'*'"),
-        (b"*" + OWED, never_closes, "late: not closed"),
+        (b"*" + OWED, never_closes, "late: not closed; all that is owed has come"),
         (b"*bcd", never_closes, "late: not closed; got b'bcd', owed b'bcdbcuf"),
         (b"*bcd", resets, "connection lost: Connection reset by peer"),
     ],

@@ -65,7 +65,8 @@ def test_each_socket_is_closed_and_none_left_to_the_collector(step: str) -> None
         serves(server)
         settle(server)
         log = server.log()
-    assert "ResourceWarning: unclosed" not in log, log
+    left = re.findall(r"ResourceWarning: unclosed (.+)", log)
+    assert not left, f"{len(left)} sockets were left to the garbage collector: {left[0]}"
 
 
 @each_step

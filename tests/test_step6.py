@@ -34,14 +34,14 @@ LEVEL, EDGE = f"{STEP}/server.py", f"{STEP}/edge_triggered.py"
 MODEL, STINGY = (str(ROOT / "tests" / name) for name in ("kqueue_model.py", "stingy.py"))
 REAL = hasattr(select, "kqueue")
 FORMS: dict[str, tuple[str, list[str]]] = {
-    "epoll-edge": (EDGE, []),
-    "kqueue-level": (LEVEL, [MODEL]),
-    "kqueue-edge": (EDGE, [MODEL]),
+    "edge_triggered-epoll": (EDGE, []),
+    "server-kqueue_model": (LEVEL, [MODEL]),
+    "edge_triggered-kqueue_model": (EDGE, [MODEL]),
 }
 """The script of each, and what it is run by."""
 
 if REAL:
-    FORMS = {"kqueue-edge": (EDGE, [])}
+    FORMS = {"edge_triggered-kqueue": (EDGE, [])}
 
 
 def form_of(name: str, *more: str) -> list[str]:

@@ -532,9 +532,13 @@ def test_a_call_of_the_loop_itself_that_fails_is_made_again(
     loop.forget(loop._wake_receiver)
     setattr(loop, whose, fails)
     loop.watch(loop._wake_receiver, READ, loop._on_wake)
+
+    def post() -> None:
+        loop.call_threadsafe(partial(called.append, "posted"))
+        loop.stop()
+
     for _ in range(3):
-        threading.Timer(0.05, loop.call_threadsafe, [partial(called.append, "posted")]).start()
-        loop.call_later(0.5, loop.stop)
+        threading.Timer(0.05, post).start()  # by then it sleeps
         run(loop)
     assert called == ["posted"] * 3
     assert loop.watched() == 0, "its own receiver is watched no more"

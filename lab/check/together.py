@@ -94,9 +94,22 @@ def drip(server: Endpoint) -> str:
                 stack.enter_context(sock)
                 if not those_ready([sock], server.patience):
                     raise Failed(f"client {i} is not greeted", NOT_GREETED)
-                expect(sock, b"*" + owed(lines[i]), lines[i])
+                try:
+                    expect(sock, b"*" + owed(lines[i]), lines[i])
+                except Failed as error:
+                    raise Failed(f"{error}{misled(socks[i + 1 :], i + 1)}", error.advice) from None
                 sock.close()  # so that one which serves them in turn comes to the next
     return f"100 clients, {len(lines[0])} bytes each"
+
+
+def misled(socks: list[socket.socket], first: int) -> str:
+    """Say which of these got more than the seven bytes that each is owed; "" if none did."""
+    for number, sock in enumerate(socks, first):
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            if (got := len(sock.recv(MiB))) > 7:
+                return f"; but client {number} got {got} bytes, owed 7"
+    return ""
 
 
 @check("docs/check.md")

@@ -377,18 +377,23 @@ def room_for(count: int) -> None:
 def busy(server: Endpoint, seconds: float) -> float:
     """Return the share of a core that the server uses over so many seconds.
 
-    Or all that it wants, if it never sleeps: on a busy machine one that spins is given less.
+    Of those in which it did not wait for one (Linux), and all of it if it never sleeps: on a busy
+    machine one that spins is given little, and the kernel tells of a wait only when it is over.
     """
-    start, before = time.monotonic(), server.cpu_times()
-    time.sleep(seconds)
+    start, before, sleepless = time.monotonic(), server.cpu_times(), True
+    for rest in reversed(range(LOOKS)):
+        time.sleep(seconds / LOOKS)
+        if not server.runnable():
+            sleepless = False
+            time.sleep(rest * seconds / LOOKS)
+            break
     used, awaited = (now - then for now, then in zip(server.cpu_times(), before, strict=True))
     elapsed = time.monotonic() - start
-    sleepless = used + awaited > SLEEPLESS * elapsed
-    return max(0, used + awaited * sleepless) / elapsed
+    return max(0.0, float(sleepless), used / elapsed, used / max(elapsed - awaited, used, 1e-9))
 
 
-SLEEPLESS = 0.9
-"""Of the time, in which a server runs or waits to run, above which it is said not to sleep."""
+LOOKS = 10
+"""How often it is looked whether a server sleeps, before it is said not to."""
 
 
 SPINS = 0.1

@@ -38,6 +38,15 @@ def asleep(pid: int, thread: int) -> bool:
     return False
 
 
+def runnable(pid: int) -> bool:
+    """Return whether one of its threads runs or waits for a core; False where nobody says."""
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            if path.read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time it has used so far, user and system; 0 if it has ended.
 

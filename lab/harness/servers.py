@@ -131,6 +131,10 @@ class Endpoint:
         tree = self.tree()
         return sum(map(processes.cpu_seconds, tree)), sum(map(processes.cpu_awaited, tree))
 
+    def runnable(self) -> bool:
+        """Return whether one of its threads runs, or waits for a core; False where nobody says."""
+        return any(map(processes.runnable, self.tree()))
+
     def memory(self) -> int:
         """Return how many bytes of memory it and its children have of their own."""
         return sum(map(processes.own_bytes, self.tree()))

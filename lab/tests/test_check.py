@@ -20,9 +20,11 @@ import pytest
 from common.serving import peer_name
 from lab.broken import catalogue
 from lab.check import report, suite
+from lab.check.costs import IDLE_SHARE
 from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness import processes, servers
+from lab.harness.clients import at_rest, greeted
 from lab.harness.servers import ROOT, Endpoint, Foreign, has_ipv6, start
 from lab.tests.commands import executable, lab
 from tests.contract import each_half, half
@@ -355,6 +357,26 @@ def test_what_the_kernel_holds_for_a_server(address: str) -> None:
         assert [found[name].unread for name in names] == [3, 3]
         assert [bool(found[name].inode) for name in names] == [True, False]
         assert len(list(processes.connections(port))) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody says here who waits for a core")
+@pytest.mark.in_turn
+@pytest.mark.parametrize("name", ["spins", "right"])
+def test_one_that_spins_is_seen_though_others_have_the_core(name: str) -> None:
+    core = min(os.sched_getaffinity(0))
+    loop = f"import os\nos.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    with servers.Server(catalogue.command(name)) as server, greeted(server):
+        os.sched_setaffinity(server.pid, [core])
+        os.setpriority(os.PRIO_PROCESS, server.pid, 19)
+        others = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(2)]
+        try:
+            time.sleep(0.3)  # they have begun
+            share = at_rest(server, IDLE_SHARE)
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+    assert (share >= IDLE_SHARE) is (name == "spins")
 
 
 def test_our_own_descriptors_may_be_high() -> None:
