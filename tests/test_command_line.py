@@ -17,7 +17,7 @@ from lab.harness.servers import ROOT, STEPS, Server, has_ipv6
 from step4_nonblocking_polling import server as step4
 from tests.contract import each_step
 from tests.programs import ANYWHERE, command, complaint, patched, program, run
-from tests.waiting import ask, logged
+from tests.waiting import logged
 
 pytestmark = pytest.mark.aside
 
@@ -263,7 +263,7 @@ def log_of(step: str, *arguments: str, until: str) -> list[str]:
     with servers.start(step, *arguments) as server:
         with clients.greeted(server) as sock:
             time.sleep(0.1)  # the client thinks, so that the server has to wait
-            ask(sock, b"^what$", b"xibu")
+            clients.ask(sock, b"^what$", b"xibu")
         logged(server, until)
         server.stop()
         return server.log().splitlines()
@@ -288,7 +288,7 @@ def test_step2_refuses_whom_it_has_no_thread_for() -> None:
         with clients.clients(server, 3) as socks:
             peers = [serving.peer_name(sock.getsockname()) for sock in socks]
             assert [clients.exactly(sock, 1) for sock in socks] == [b"*", b"*", b""]
-            ask(socks[0], b"^a$", b"b")
+            clients.ask(socks[0], b"^a$", b"b")
             log = logged(
                 server, f"peer {peers[2]} refused: RuntimeError in <string>, line 8: can't"
             )
@@ -366,7 +366,7 @@ def test_step5_closes_whom_select_cannot_watch() -> None:
         with clients.greeted_clients(server, 1100) as socks:
             clients.settle(server)
             closed = sum(map(clients.ended, socks))
-            ask(socks[0], b"^a$", b"b")  # the others do not notice
+            clients.ask(socks[0], b"^a$", b"b")  # the others do not notice
         clients.serves(server)
         server.stop()
         said = server.log().count("disconnected: ValueError in server.py, line ")

@@ -7,7 +7,7 @@ import pytest
 from lab.harness import clients
 from lab.harness.servers import ROOT, STEPS, Server
 from tests.programs import command, patched, run
-from tests.waiting import answer, ask, logged
+from tests.waiting import answer, logged
 
 SERVERS = [f"{step}/server.py" for step in STEPS] + ["step6_epoll_kqueue/edge_triggered.py"]
 
@@ -33,9 +33,9 @@ def test_a_handler_that_raises_ends_its_client_only(server: str) -> None:
     """The client is closed at once, though nobody foresaw that exception."""
     with Server(patched(RAISES, server, "0")) as running:
         with running.connect() as sock, running.connect() as other:
-            ask(sock, b"^a!$", b"*")
+            clients.ask(sock, b"^a!$", b"*")
             assert clients.to_the_end(sock) == b""
-            ask(other, b"^a$", b"*b")
+            clients.ask(other, b"^a$", b"*b")
         clients.serves(running)
         logged(running, "disconnected: RuntimeError")
         running.stop()

@@ -25,7 +25,6 @@ from step6_epoll_kqueue import server as level_triggered
 from step6_epoll_kqueue.edge_triggered import READ, Client, Epoll, Key, Kqueue
 from tests import checks, contract
 from tests.programs import command, run
-from tests.waiting import ask
 
 pytestmark = pytest.mark.aside
 
@@ -110,7 +109,7 @@ def test_thousands_of_idle_clients_cost_a_little_memory_each() -> None:
                 assert clients.exactly(second[-1], 1) == b"*"
                 memory.append(processes.resident_bytes(server.pid))
                 for sock in first[1::100] + second[1::100]:
-                    ask(sock, b"^a", b"*b")
+                    clients.ask(sock, b"^a", b"*b")
     assert memory[2] - memory[1] < 3 * max(memory[1] - memory[0], 1 << 19)
     assert (memory[2] - memory[0]) / (2 * half) < 4096  # bytes for each; a thread has 16 KiB
 

@@ -22,7 +22,7 @@ from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
 from tests.programs import command, complaint, patched, program, run, started
 from tests.summary import Broken
-from tests.waiting import alive, answer, ask, wait_until
+from tests.waiting import alive, answer, wait_until
 
 STEP = "step7_event_loop_threadpool"
 FOLDER = ROOT / STEP
@@ -133,11 +133,11 @@ def test_others_are_answered_meanwhile_unless_it_is_inline() -> None:
             server.connect() as worker,
             server.connect() as other,
         ):
-            ask(other, b"7\n", b"prime\n")
+            clients.ask(other, b"7\n", b"prime\n")
             worker.sendall(b"%d\n" % LONG)
             time.sleep(0.2)  # it is at work
             worker.setblocking(False)
-            ask(other, b"7\n", b"prime\n")
+            clients.ask(other, b"7\n", b"prime\n")
             try:
                 meanwhile[place] = not worker.recv(10)
             except BlockingIOError:
@@ -169,13 +169,13 @@ def test_no_worker_outlives_its_server_or_keeps_its_port(number: signal.Signals)
 def test_a_worker_that_dies_costs_its_job_and_no_more() -> None:
     one = ("--work", "processes", "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as sock:
-        ask(sock, b"7\n", b"prime\n")
+        clients.ask(sock, b"7\n", b"prime\n")
         sock.sendall(b"%d\n" % LONG)
         time.sleep(0.1)  # it is at work
         for pid in processes.children(server.pid):
             os.kill(pid, signal.SIGKILL)
         assert clients.exactly(sock, 25) == b"error: BrokenProcessPool\n"
-        ask(sock, b"7\n", b"prime\n")
+        clients.ask(sock, b"7\n", b"prime\n")
 
 
 # Files
@@ -232,7 +232,7 @@ def test_a_big_file_is_not_in_memory_whole(file_server: Server, folder: Path) ->
     whole = (folder / "big").read_bytes()
     before = processes.resident_bytes(file_server.pid)
     with file_server.connect() as sock:
-        ask(sock, b"big\n", b"ok\n")
+        clients.ask(sock, b"big\n", b"ok\n")
         clients.settle(file_server)
         middle = processes.resident_bytes(file_server.pid)
         assert clients.to_the_end(sock) == whole
@@ -256,7 +256,7 @@ def test_others_are_served_while_a_slow_disk_holds_a_worker() -> None:
 def test_a_client_that_leaves_while_its_file_is_read(file_server: Server, folder: Path) -> None:
     for _ in range(5):
         with file_server.connect() as sock:
-            ask(sock, b"big\n", b"ok\n")
+            clients.ask(sock, b"big\n", b"ok\n")
             clients.reset(sock)
     assert answer(file_server, b"short\n") == b"ok\nshort\n"
     if sys.platform == "linux":
@@ -324,7 +324,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
     one = ("--work", place, "--pool-size", "1")
     with start_primes(*one) as server, server.connect() as other:
         began = time.monotonic()
-        ask(other, b"%d\n" % LONG, b"prime\n")
+        clients.ask(other, b"%d\n" % LONG, b"prime\n")
         once = time.monotonic() - began
         for _ in range(12):
             with server.connect() as sock:
@@ -332,7 +332,7 @@ def test_the_work_of_those_who_left_is_cancelled(place: str) -> None:
                 time.sleep(0.02)
                 clients.reset(sock)
         began = time.monotonic()
-        ask(other, b"7\n", b"prime\n")
+        clients.ask(other, b"7\n", b"prime\n")
         assert time.monotonic() - began < 6 * once
 
 

@@ -16,7 +16,7 @@ from lab.harness.clients import busy, serves, settle, to_the_end
 from lab.harness.servers import END, Server
 from tests import contract
 from tests.programs import ANYWHERE, command, complaint, patched
-from tests.waiting import alive, ask, logged, wait_until
+from tests.waiting import alive, logged, wait_until
 
 pytestmark = pytest.mark.aside
 
@@ -154,7 +154,7 @@ def test_a_worker_that_dies_is_replaced_and_costs_its_own_clients_only(share: st
             if whose(server, sock) == hit:
                 assert clients.ended(sock)
             else:
-                ask(sock, b"^a$", b"b")
+                clients.ask(sock, b"^a$", b"b")
         with clients.greeted_clients(server, 30):  # who has the place, or the queue, of the old
             pass
         wait_until(lambda: len(workers(server)) == 2, "two workers")
@@ -211,7 +211,7 @@ def test_a_worker_that_is_told_to_end_drains() -> None:
         os.kill(hit, signal.SIGTERM)
         for _ in range(20):
             serves(server)  # by the other
-        ask(sock, b"^a$", b"b")
+        clients.ask(sock, b"^a$", b"b")
         sock.shutdown(socket.SHUT_WR)
         assert to_the_end(sock) == b""
         logged(server, f"worker {hit} has ended with status 0; another takes its place\n")
@@ -260,7 +260,7 @@ def test_all_end_when_told_to(share: str, number: signal.Signals) -> None:
         for pid in (*started, server.pid)[2 * (number == signal.SIGTERM) :]:
             os.kill(pid, number)
         until_refused(server)
-        ask(sock, b"^a$", b"b")  # it was there before
+        clients.ask(sock, b"^a$", b"b")  # it was there before
         assert server.process.wait(END) == 0
         assert to_the_end(sock) == b""
         assert port_is_free(server)
@@ -277,7 +277,7 @@ def test_no_worker_outlives_its_parent_or_keeps_its_port(share: str) -> None:
         server.process.wait(END)
         until_refused(server)
         assert port_is_free(server)
-        ask(sock, b"^a$", b"b")
+        clients.ask(sock, b"^a$", b"b")
         wait_until(lambda: not any(map(alive, started)), "no worker is there")
 
 

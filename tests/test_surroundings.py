@@ -15,7 +15,7 @@ from lab.harness import clients, processes, servers
 from lab.harness.servers import END, STEPS, Endpoint, Server
 from tests.programs import command, complaint, patched, program, run, started
 from tests.test_failures import FOLDER, TALKS
-from tests.waiting import answer, ask, wait_until
+from tests.waiting import answer, wait_until
 
 pytestmark = [
     pytest.mark.aside,
@@ -131,7 +131,7 @@ def test_developers_warnings_find_nothing(server: str) -> None:
     """Ended while clients are there, it leaves no socket to the collector."""
     with Server(command(server, "0", python=["-X", "dev", "-W", "error", "-bb"])) as running:
         with running.connect() as sock, running.connect():
-            ask(sock, *TALK[server])
+            clients.ask(sock, *TALK[server])
             running.process.send_signal(signal.SIGINT)
             assert running.wait(END) == 0
         log = running.log()

@@ -6,16 +6,13 @@ import socket
 import time
 from collections.abc import Callable
 
-from lab.harness import clients
+from lab.harness.deadline import soon
 from lab.harness.servers import Endpoint, Server
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
+    assert soon(holds, 15), f"never: {what}"
 
 
 def logged(server: Server, text: str) -> str:
@@ -31,12 +28,6 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def ask(sock: socket.socket, said: bytes, owed: bytes) -> None:
-    """Say something, and wait for what comes back; Failed if it is not what is owed."""
-    sock.sendall(said)
-    clients.expect(sock, owed)
 
 
 def answer(server: Endpoint, *pieces: bytes) -> bytes:

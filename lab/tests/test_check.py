@@ -25,9 +25,11 @@ from lab.check.rungs import CHECKS, MATRIX
 from lab.check.suite import FAILED, HELD, NOT_MEASURED, Check, Verdict, judge
 from lab.harness import processes, servers
 from lab.harness.clients import at_rest, greeted
+from lab.harness.deadline import soon
 from lab.harness.servers import ROOT, Endpoint, Foreign, has_ipv6, start
 from lab.tests.commands import executable, lab
 from tests.contract import each_half, half
+from tests.waiting import alive
 
 pytestmark = pytest.mark.aside
 
@@ -109,14 +111,7 @@ def test_what_a_command_starts_ends_with_it(tmp_path: Path) -> None:
 
 def gone(pid: int) -> bool:
     """Wait until a process that was killed is there no more."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
+    return soon(lambda: not alive(pid))
 
 
 def test_memory_and_descriptors_are_those_of_the_process_tree(tmp_path: Path) -> None:
@@ -425,9 +420,7 @@ def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
-        deadline = time.monotonic() + 10
-        while not (children := processes.children(process.pid)) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        children = soon(lambda: processes.children(process.pid))
         process.send_signal(number)
         assert process.wait(10) in (130, 1)
         assert process.stderr
