@@ -103,6 +103,27 @@ ROUNDS, TOGETHER = 10, 20
 """How often so many clients come at once."""
 
 
+@check("step1_sequential")
+def said_and_left(server: Endpoint) -> str:
+    """Whoever has said all and left before it is served harms nobody, and nothing stays open.
+
+    A call on its socket fails, and not only with ECONNRESET: `send` may also fail with EPIPE.
+    Whatever fails is the end of this client alone, and then its socket is closed too.
+    """
+    with greeted(server) as first:
+        there = server.descriptors()
+        for _ in range(TOGETHER):  # they wait while the first is served
+            with contextlib.closing(server.connect()) as sock:
+                sock.sendall(b"^abc$")
+        first.shutdown(socket.SHUT_WR)
+        serves(server)
+    with greeted(server) as last:
+        reset(last)
+    soon(lambda: server.descriptors() < there, left(server.patience))
+    more = server.descriptors() - there + 1
+    return must(more <= 0, f"{more} descriptors more are open after {TOGETHER + 1} that have left")
+
+
 @contextlib.contextmanager
 def at_once(server: Endpoint) -> Iterator[list[socket.socket]]:
     """Hold so many clients that were all there when the server looked, and were greeted."""
