@@ -4,6 +4,7 @@ import contextlib
 import math
 import random
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 from lab.check.suite import check, fresh
 from lab.check.talk import block, read_late, reads_late
+from lab.exercises.programs import CONFINED, SHAKEN, Program
 from lab.harness.clients import (
     Failed,
     MiB,
@@ -26,9 +28,10 @@ from lab.harness.clients import (
     reset,
     send_until_stuck,
     serves,
+    those_ready,
 )
 from lab.harness.deadline import left, soon
-from lab.harness.servers import Endpoint, leave
+from lab.harness.servers import Endpoint, Server, leave
 
 PARTS = 40
 """Frames, and what is between them, in what is drawn."""
@@ -161,22 +164,32 @@ def apart(server: Endpoint) -> str:
     return f"{ROUNDS} times {TOGETHER} clients at once, of whom some left"
 
 
-@check("step2_thread_per_client")
+@contextlib.contextmanager
+def shaken(server: Endpoint) -> Iterator[Server]:
+    """Start one more of the kind, in which threads come in between the steps of each other."""
+    assert isinstance(server, Program)
+    at = server.command.index(CONFINED) + 2
+    words = [*server.command[:at], SHAKEN, *server.command[at:]]
+    with Program(words, server.patience) as own:
+        yield own
+
+
+@check("step2_thread_per_client", alone=True)
 def adds_up(server: Endpoint) -> str:
     """Who leaves is told of in the log, with how many bytes were answered so far.
 
-    The last line of it is to have the sum of all, however many were there at once: keep the
-    counter, and the lock around it.
+    The last line of it is to have the sum of all, however many were there at once, and wherever
+    another thread comes in: keep the counter, and the lock around it.
     """
-    before = counted(server)
-    with greeted_clients(server, TOGETHER) as socks:
-        for size, sock in enumerate(socks, 50):
-            sock.sendall(b"^" + letters(size) + b"$")
-        for size, sock in enumerate(socks, 50):
-            expect(sock, owed(b"^" + letters(size)))
-    due = before + sum(range(50, 50 + TOGETHER))
-    soon(lambda: counted(server) == due, left(server.patience))
-    found = counted(server)
+    with shaken(server) as own:
+        with greeted_clients(own, TOGETHER) as socks:
+            for size, sock in enumerate(socks, 50):
+                sock.sendall(b"^" + letters(size) + b"$")
+            for size, sock in enumerate(socks, 50):
+                expect(sock, owed(b"^" + letters(size)))
+        due = sum(range(50, 50 + TOGETHER))
+        soon(lambda: counted(own) == due, left(own.patience))
+        found = counted(own)
     return must(found == due, f"the log says {found:,} bytes so far, {due:,} were answered")
 
 
@@ -209,25 +222,27 @@ def passing(server: Endpoint) -> str:
     return f"{PASSING} clients, to a program that may have {FEW} descriptors"
 
 
-@check("step2_thread_per_client")
+@check("step2_thread_per_client", alone=True)
 def numbers(server: Endpoint) -> str:
     """Of each client that has left a line says so, with a number that nobody else had.
 
     Two that came at the same moment had the same one. Look at the counter and change it in one
-    go: hold a lock meanwhile, and nothing that waits.
+    go: hold a lock meanwhile, and nothing that waits. Between any two steps of a thread, also
+    those of one line, another thread may come in; here it does.
     """
-    due = len(gone(server)) + ROUNDS * TOGETHER
-    for _ in range(ROUNDS):
-        with at_once(server) as socks:
-            for sock in socks:
-                sock.close()
-    ends = time.monotonic() + left(server.patience)
-    while (told := gone(server)) != [*range(1, max(due, len(told)) + 1)]:
-        twice = next((one for one, other in pairwise(told) if one == other), 0)
-        must(not twice, f"two clients were number {twice}")
-        last = f", the last is number {told[-1]}" if told else ""
-        must(time.monotonic() < ends, f"of {len(told)} clients a line says that they left{last}")
-        time.sleep(0.01)
+    with shaken(server) as own:
+        for _ in range(ROUNDS):
+            with at_once(own) as socks:
+                for sock in socks:
+                    sock.close()
+        due, ends = ROUNDS * TOGETHER, time.monotonic() + left(own.patience)
+        while (told := gone(own)) != [*range(1, max(due, len(told)) + 1)]:
+            twice = next((one for one, other in pairwise(told) if one == other), 0)
+            must(not twice, f"two clients were number {twice}")
+            last = f", the last is number {told[-1]}" if told else ""
+            seen = f"of {len(told)} clients a line says that they left{last}"
+            must(time.monotonic() < ends, seen)
+            time.sleep(0.01)
     return f"{len(told)} clients, and as many numbers"
 
 
@@ -282,16 +297,19 @@ def last_words(server: Endpoint) -> str:
 
 @check("step2_thread_per_client")
 def beside_unread(server: Endpoint) -> str:
-    """A client that never reads its answers holds nobody else up, not now and not later.
+    """A client that does not read its answers holds nobody else up, and is not sent away for it.
 
     Somebody waits in `send` for room, and others wait for that: for a lock it holds, or for their
-    turn. Send what there is room for, or hold nothing while you wait.
+    turn. A time limit ends that, and the client. Send what there is room for, or hold nothing
+    while you wait.
     """
     with greeted(server) as sock:
         taken = send_until_stuck(sock, b"^" + letters(32 * MiB), 0.3)  # on a busy machine too
         for _ in range(3):
             time.sleep(0.1)
             serves(server)
+        away = those_ready([sock], 0, select.POLLHUP)
+        must(not away, "the others were served, but the one that does not read was sent away")
         leave([sock], server.patience)
     return f"3 were served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
 
@@ -302,12 +320,12 @@ TAKEN = 12
 
 @check("step4_nonblocking_polling")
 def late(server: Endpoint) -> str:
-    """One that reads only when nothing moves any more gets every byte, in order.
+    """One that reads only when nothing has moved for some seconds gets every byte, in order.
 
     `send` may take less than you give it, and says how much: keep the rest, and send it when there
-    is room, before anything else.
+    is room, before anything else. However long that takes: a time limit would cut it off.
     """
     said = block()
     due = b"*" + owed(said) * TAKEN
-    stuck = read_late(server, said * TAKEN, due)
+    stuck = read_late(server, said * TAKEN, due, server.patience + 1)
     return f"{len(due):,} bytes, of which nothing was read until {stuck / MiB:.0f} MiB were taken"

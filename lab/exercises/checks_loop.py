@@ -65,7 +65,8 @@ def gone_before(server: Endpoint) -> str:
     """Clients that have left before the server came to accept them harm nobody.
 
     `accept` gives you the socket of a client that is gone, and the first `send` or `recv` on it
-    fails. Whose failure is that? Not that of the socket that was ready.
+    fails. Whose failure is that? Not that of the socket that was ready. And a lock that was taken
+    before it has to be free after it.
     """
     with greeted(server) as bystander:
         with at_a_halt(server):
