@@ -28,6 +28,7 @@ from lab.harness.clients import (
     reset,
     send_until_stuck,
     serves,
+    settle,
     those_ready,
 )
 from lab.harness.deadline import left, soon
@@ -115,9 +116,10 @@ def said_and_left(server: Endpoint) -> str:
     """
     with greeted(server) as first:
         there = server.descriptors()
-        for _ in range(TOGETHER):  # they wait while the first is served
-            with contextlib.closing(server.connect()) as sock:
-                sock.sendall(b"^abc$")
+        with server.paused():
+            for _ in range(TOGETHER):
+                with contextlib.closing(server.connect()) as sock:
+                    sock.sendall(b"^abc$")
         first.shutdown(socket.SHUT_WR)
         serves(server)
     with greeted(server) as last:
@@ -218,8 +220,37 @@ def passing(server: Endpoint) -> str:
                     send_until_stuck(sock, b"^" + letters(MiB), 0.001)
                 if i % 4 != 1:
                     reset(sock)
-        serves(own)
+        for _ in range(4):
+            with own.paused():  # they have said all and left when they are accepted
+                for _ in range(FEW // 4):
+                    with contextlib.closing(own.connect()) as sock:
+                        sock.sendall(b"^ab$")
+            serves(own)
+        must("Traceback" not in own.log(), "a traceback is written when a client leaves early")
     return f"{PASSING} clients, to a program that may have {FEW} descriptors"
+
+
+LITTLE = 40
+"""Bytes for each client, by which memory grows if anything is kept of it."""
+
+
+@check("step4_nonblocking_polling")
+def forgets(server: Endpoint) -> str:
+    """What is kept does not become more with each client that comes and goes.
+
+    Forget whoever leaves, wherever you have noted it: in a table, a set or a list, under whatever
+    name.
+    """
+    for _ in range(8):  # memory may well grow for some time; what is a leak grows every time
+        before = server.memory()
+        for _ in range(PASSING):
+            with greeted(server) as sock:
+                ask(sock, b"^a$", b"b")
+        settle(server)
+        if (grown := server.memory() - before) < LITTLE * PASSING:
+            break
+    seen = f"its memory grew by {max(0, grown) // PASSING} bytes for each"
+    return must(grown < LITTLE * PASSING, seen)
 
 
 @check("step2_thread_per_client", alone=True)
@@ -279,20 +310,26 @@ def nobody_comes(server: Endpoint, seconds: float = 1.0) -> str:
 
 @check("step3_blocking", alone=True)
 def last_words(server: Endpoint) -> str:
-    """Told to end, it says how many clients it has served, while one is still there.
+    """Told to end, it says how many clients it has served, while one is there, or nobody.
 
-    See that this is also said where the program sleeps in a call when the signal comes.
+    See that this is also said where the program sleeps in a call when the signal comes: in
+    `recv`, or in `accept`.
     """
-    count = random.randrange(2, 7)
-    with server.another() as own:
-        for _ in range(count - 1):
-            serves(own)
-        with greeted(own) as sock:
-            ask(sock, b"^a", b"b")
-            status = own.terminate(math.ceil(own.patience))
-            must(status == 0, f"status {status}" if status is not None else "it does not end")
-        said = own.log().splitlines()[-1:]
-    return must(said == [f"{count} clients were served"], f"its last line is {''.join(said)!r}")
+    for there in (1, 0):
+        count = random.randrange(2, 7)
+        with server.another() as own:
+            for _ in range(count - there):
+                serves(own)
+            with greeted_clients(own, there) as socks:
+                for sock in socks:
+                    ask(sock, b"^a", b"b")
+                settle(own)
+                status = own.terminate(math.ceil(own.patience))
+                must(status == 0, f"status {status}" if status is not None else "it does not end")
+            said = own.log().splitlines()[-1:]
+        seen = f"with {there} client there its last line is {''.join(said)!r}"
+        must(said == [f"{count} clients were served"], seen)
+    return seen
 
 
 @check("step2_thread_per_client")
