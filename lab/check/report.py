@@ -20,12 +20,16 @@ INDENT = " " * 10
 
 @dataclass
 class Report:
-    """The verdicts on one server; `declared` are the checks it is to fail, and why."""
+    """The verdicts on one server; `declared` are the checks it is to fail, and why.
+
+    `causes` is the page that says more of how it failed, "" if that of the check does.
+    """
 
     name: str
     declared: dict[str, str] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     error: str = ""
+    causes: str = CAUSES
 
     def why(self, verdict: Verdict) -> str:
         """Return why a check is to fail; "" if it is not."""
@@ -51,7 +55,7 @@ class Report:
         if not self.expected(verdict):
             if verdict.words and "its last words" not in verdict.seen:
                 more += ["it logged:", *verdict.words.splitlines()]
-            more += advice(verdict)
+            more += advice(verdict, self.causes)
         elif verdict.outcome == FAILED:
             more.append(f"declared: {self.why(verdict)}")
         return "\n".join([f"{word:9} {first}", *(INDENT + line for line in more)])
@@ -69,12 +73,12 @@ class Report:
         return f"{text} ({sum(one.seconds for one in self.verdicts):.1f} s)"
 
 
-def advice(verdict: Verdict) -> list[str]:
+def advice(verdict: Verdict, causes: str) -> list[str]:
     """Write what was to hold, what is wrong, and where to read about it."""
     check = verdict.check
     if verdict.outcome == HELD:
         return ["declared to fail, but it does not"]
-    page = check.read if verdict.advice == check.advice else CAUSES
+    page = check.read if verdict.advice == check.advice else causes or check.read
     page = page if Path.cwd() == ROOT else str(ROOT / page)
     lines = []
     for paragraph in (check.title, verdict.advice, f"Read {page}."):

@@ -25,6 +25,7 @@ from lab.harness.clients import (
     to_the_end,
     until_read,
 )
+from lab.harness.deadline import left
 from lab.harness.servers import Endpoint
 
 LATE = 64
@@ -147,16 +148,17 @@ def late_reader(server: Endpoint) -> str:
     return f"{len(due):,} bytes; {stuck / MiB:.0f} MiB were taken before the first was read"
 
 
-def read_late(server: Endpoint, said: bytes, due: bytes) -> int:
+def read_late(server: Endpoint, said: bytes, due: bytes, pause: float = 0) -> int:
     """Say all this, and read only when nothing moves; return how many bytes were taken by then.
 
-    Failed unless what is due comes back.
+    And after a `pause`, in seconds. Failed unless what is due comes back.
     """
     most = min(ENOUGH * MiB, len(said) - 1000)  # after a loss comes more, and shows where it is
     with reads_late(server) as sock:
         # A machine may stand still for 0.1.
         stuck = send_until_stuck(sock, said[:most], 0.3)
         until_read(sock)  # all of it may be in the kernel, before a slow server has read any
+        time.sleep(left(pause))
         compare(exchange(sock, [said[stuck:]], due), due, sock)
     return stuck
 

@@ -65,6 +65,11 @@ class Exercise:
         """Return its name, from the folder of this repository."""
         return f"exercises/{self.name}/{PROGRAM}"
 
+    @property
+    def page(self) -> str:
+        """Return the page of its step."""
+        return f"{self.step}/README.md"
+
     def file(self, name: str) -> Path:
         """Return a file of ours: `start.py`, `solution.py`."""
         return HERE / self.name / name

@@ -4,6 +4,7 @@ import contextlib
 import math
 import random
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 from lab.check.suite import check, fresh
 from lab.check.talk import block, read_late, reads_late
+from lab.exercises.programs import CONFINED, SHAKEN, Program
 from lab.harness.clients import (
     Failed,
     MiB,
@@ -26,9 +28,11 @@ from lab.harness.clients import (
     reset,
     send_until_stuck,
     serves,
+    settle,
+    those_ready,
 )
 from lab.harness.deadline import left, soon
-from lab.harness.servers import Endpoint, leave
+from lab.harness.servers import Endpoint, Server, leave
 
 PARTS = 40
 """Frames, and what is between them, in what is drawn."""
@@ -90,6 +94,8 @@ def tail(server: Endpoint) -> str:
             send_until_stuck(sock, said)
             while data := sock.recv(8 * 1024):
                 came += data
+                if len(came) < len(due) and those_ready([sock], 0, select.POLLOUT):
+                    sock.send(b"a")  # whatever it has read by then, this is still to come
                 time.sleep(0.002)  # so that it has long closed when the last is read
         except OSError as error:
             end = "no end" if isinstance(error, TimeoutError) else f"then: {error.strerror}"
@@ -101,6 +107,28 @@ def tail(server: Endpoint) -> str:
 
 ROUNDS, TOGETHER = 10, 20
 """How often so many clients come at once."""
+
+
+@check("step1_sequential")
+def said_and_left(server: Endpoint) -> str:
+    """Whoever has said all and left before it is served harms nobody, and nothing stays open.
+
+    A call on its socket fails, and not only with ECONNRESET: `send` may also fail with EPIPE.
+    Whatever fails is the end of this client alone, and then its socket is closed too.
+    """
+    with greeted(server) as first:
+        there = server.descriptors()
+        with server.paused():
+            for _ in range(TOGETHER):
+                with contextlib.closing(server.connect()) as sock:
+                    sock.sendall(b"^abc$")
+        first.shutdown(socket.SHUT_WR)
+        serves(server)
+    with greeted(server) as last:
+        reset(last)
+    soon(lambda: server.descriptors() < there, left(server.patience))
+    more = server.descriptors() - there + 1
+    return must(more <= 0, f"{more} descriptors more are open after {TOGETHER + 1} that have left")
 
 
 @contextlib.contextmanager
@@ -140,22 +168,32 @@ def apart(server: Endpoint) -> str:
     return f"{ROUNDS} times {TOGETHER} clients at once, of whom some left"
 
 
-@check("step2_thread_per_client")
+@contextlib.contextmanager
+def shaken(server: Endpoint) -> Iterator[Server]:
+    """Start one more of the kind, in which threads come in between the steps of each other."""
+    assert isinstance(server, Program)
+    at = server.command.index(CONFINED) + 2
+    words = [*server.command[:at], SHAKEN, *server.command[at:]]
+    with Program(words, server.patience) as own:
+        yield own
+
+
+@check("step2_thread_per_client", alone=True)
 def adds_up(server: Endpoint) -> str:
     """Who leaves is told of in the log, with how many bytes were answered so far.
 
-    The last line of it is to have the sum of all, however many were there at once: keep the
-    counter, and the lock around it.
+    The last line of it is to have the sum of all, however many were there at once, and wherever
+    another thread comes in: keep the counter, and the lock around it.
     """
-    before = counted(server)
-    with greeted_clients(server, TOGETHER) as socks:
-        for size, sock in enumerate(socks, 50):
-            sock.sendall(b"^" + letters(size) + b"$")
-        for size, sock in enumerate(socks, 50):
-            expect(sock, owed(b"^" + letters(size)))
-    due = before + sum(range(50, 50 + TOGETHER))
-    soon(lambda: counted(server) == due, left(server.patience))
-    found = counted(server)
+    with shaken(server) as own:
+        with greeted_clients(own, TOGETHER) as socks:
+            for size, sock in enumerate(socks, 50):
+                sock.sendall(b"^" + letters(size) + b"$")
+            for size, sock in enumerate(socks, 50):
+                expect(sock, owed(b"^" + letters(size)))
+        due = sum(range(50, 50 + TOGETHER))
+        soon(lambda: counted(own) == due, left(own.patience))
+        found = counted(own)
     return must(found == due, f"the log says {found:,} bytes so far, {due:,} were answered")
 
 
@@ -184,29 +222,60 @@ def passing(server: Endpoint) -> str:
                     send_until_stuck(sock, b"^" + letters(MiB), 0.001)
                 if i % 4 != 1:
                     reset(sock)
-        serves(own)
+        for _ in range(4):
+            with own.paused():  # they have said all and left when they are accepted
+                for _ in range(FEW // 4):
+                    with contextlib.closing(own.connect()) as sock:
+                        sock.sendall(b"^ab$")
+            serves(own)
+        must("Traceback" not in own.log(), "a traceback is written when a client leaves early")
     return f"{PASSING} clients, to a program that may have {FEW} descriptors"
 
 
-@check("step2_thread_per_client")
+LITTLE = 40
+"""Bytes for each client, by which memory grows if anything is kept of it."""
+
+
+@check("step4_nonblocking_polling")
+def forgets(server: Endpoint) -> str:
+    """What is kept does not become more with each client that comes and goes.
+
+    Forget whoever leaves, wherever you have noted it: in a table, a set or a list, under whatever
+    name.
+    """
+    for _ in range(8):  # memory may well grow for some time; what is a leak grows every time
+        before = server.memory()
+        for _ in range(PASSING):
+            with greeted(server) as sock:
+                ask(sock, b"^a$", b"b")
+        settle(server)
+        if (grown := server.memory() - before) < LITTLE * PASSING:
+            break
+    seen = f"its memory grew by {max(0, grown) // PASSING} bytes for each"
+    return must(grown < LITTLE * PASSING, seen)
+
+
+@check("step2_thread_per_client", alone=True)
 def numbers(server: Endpoint) -> str:
     """Of each client that has left a line says so, with a number that nobody else had.
 
     Two that came at the same moment had the same one. Look at the counter and change it in one
-    go: hold a lock meanwhile, and nothing that waits.
+    go: hold a lock meanwhile, and nothing that waits. Between any two steps of a thread, also
+    those of one line, another thread may come in; here it does.
     """
-    due = len(gone(server)) + ROUNDS * TOGETHER
-    for _ in range(ROUNDS):
-        with at_once(server) as socks:
-            for sock in socks:
-                sock.close()
-    ends = time.monotonic() + left(server.patience)
-    while (told := gone(server)) != [*range(1, max(due, len(told)) + 1)]:
-        twice = next((one for one, other in pairwise(told) if one == other), 0)
-        must(not twice, f"two clients were number {twice}")
-        last = f", the last is number {told[-1]}" if told else ""
-        must(time.monotonic() < ends, f"of {len(told)} clients a line says that they left{last}")
-        time.sleep(0.01)
+    with shaken(server) as own:
+        for _ in range(ROUNDS):
+            with at_once(own) as socks:
+                for sock in socks:
+                    sock.close()
+        due, ends = ROUNDS * TOGETHER, time.monotonic() + left(own.patience)
+        while (told := gone(own)) != [*range(1, max(due, len(told)) + 1)]:
+            twice = next((one for one, other in pairwise(told) if one == other), 0)
+            must(not twice, f"two clients were number {twice}")
+            last = f", the last is number {told[-1]}" if told else ""
+            seen = f"of {len(told)} clients a line says that they left{last}"
+            must(time.monotonic() < ends, seen)
+            time.sleep(0.01)
     return f"{len(told)} clients, and as many numbers"
 
 
@@ -243,34 +312,43 @@ def nobody_comes(server: Endpoint, seconds: float = 1.0) -> str:
 
 @check("step3_blocking", alone=True)
 def last_words(server: Endpoint) -> str:
-    """Told to end, it says how many clients it has served, while one is still there.
+    """Told to end, it says how many clients it has served, while one is there, or nobody.
 
-    See that this is also said where the program sleeps in a call when the signal comes.
+    See that this is also said where the program sleeps in a call when the signal comes: in
+    `recv`, or in `accept`.
     """
-    count = random.randrange(2, 7)
-    with server.another() as own:
-        for _ in range(count - 1):
-            serves(own)
-        with greeted(own) as sock:
-            ask(sock, b"^a", b"b")
-            status = own.terminate(math.ceil(own.patience))
-            must(status == 0, f"status {status}" if status is not None else "it does not end")
-        said = own.log().splitlines()[-1:]
-    return must(said == [f"{count} clients were served"], f"its last line is {''.join(said)!r}")
+    for there in (1, 0):
+        count = random.randrange(2, 7)
+        with server.another() as own:
+            for _ in range(count - there):
+                serves(own)
+            with greeted_clients(own, there) as socks:
+                for sock in socks:
+                    ask(sock, b"^a", b"b")
+                settle(own)
+                status = own.terminate(math.ceil(own.patience))
+                must(status == 0, f"status {status}" if status is not None else "it does not end")
+            said = own.log().splitlines()[-1:]
+        seen = f"with {there} client there its last line is {''.join(said)!r}"
+        must(said == [f"{count} clients were served"], seen)
+    return seen
 
 
 @check("step2_thread_per_client")
 def beside_unread(server: Endpoint) -> str:
-    """A client that never reads its answers holds nobody else up, not now and not later.
+    """A client that does not read its answers holds nobody else up, and is not sent away for it.
 
     Somebody waits in `send` for room, and others wait for that: for a lock it holds, or for their
-    turn. Send what there is room for, or hold nothing while you wait.
+    turn. A time limit ends that, and the client. Send what there is room for, or hold nothing
+    while you wait.
     """
     with greeted(server) as sock:
         taken = send_until_stuck(sock, b"^" + letters(32 * MiB), 0.3)  # on a busy machine too
         for _ in range(3):
             time.sleep(0.1)
             serves(server)
+        away = those_ready([sock], 0, select.POLLHUP)
+        must(not away, "the others were served, but the one that does not read was sent away")
         leave([sock], server.patience)
     return f"3 were served beside one that has sent {taken / MiB:.0f} MiB and reads nothing"
 
@@ -281,12 +359,12 @@ TAKEN = 12
 
 @check("step4_nonblocking_polling")
 def late(server: Endpoint) -> str:
-    """One that reads only when nothing moves any more gets every byte, in order.
+    """One that reads only when nothing has moved for some seconds gets every byte, in order.
 
     `send` may take less than you give it, and says how much: keep the rest, and send it when there
-    is room, before anything else.
+    is room, before anything else. However long that takes: a time limit would cut it off.
     """
     said = block()
     due = b"*" + owed(said) * TAKEN
-    stuck = read_late(server, said * TAKEN, due)
+    stuck = read_late(server, said * TAKEN, due, server.patience + 1)
     return f"{len(due):,} bytes, of which nothing was read until {stuck / MiB:.0f} MiB were taken"

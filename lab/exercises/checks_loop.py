@@ -22,6 +22,7 @@ from lab.harness.clients import (
     MiB,
     ask,
     at_rest,
+    busy,
     clients,
     ended,
     expect,
@@ -65,7 +66,8 @@ def gone_before(server: Endpoint) -> str:
     """Clients that have left before the server came to accept them harm nobody.
 
     `accept` gives you the socket of a client that is gone, and the first `send` or `recv` on it
-    fails. Whose failure is that? Not that of the socket that was ready.
+    fails. Whose failure is that? Not that of the socket that was ready. And a lock that was taken
+    before it has to be free after it.
     """
     with greeted(server) as bystander:
         with at_a_halt(server):
@@ -319,11 +321,13 @@ def answered(*socks: socket.socket, beside: socket.socket | None = None) -> floa
 
 @check("step7_event_loop_threadpool")
 def asleep(server: Endpoint) -> str:
-    """While nobody says anything, nothing wakes it.
+    """While nobody says anything, it sleeps, and nothing wakes it.
 
     Look now and then, and you look too late and too often. Wait for what is to come.
     """
     with greeted(server):
+        share = at_rest(server, SPINS)
+        must(share < SPINS, f"{share:.1%} of a core, while nobody says anything")
         times = woken_by(server, partial(time.sleep, 1))
     return must(times <= WAKES, f"woken {times} times in a second")
 
@@ -391,7 +395,8 @@ def who_left(server: Endpoint) -> str:
 def who_waits(server: Endpoint) -> str:
     """Whoever says more while it waits, or that it will say no more, still gets its answer.
 
-    That something has come does not mean that the client has left. A half-closed one reads on.
+    That something has come does not mean that the client has left. A half-closed one reads on. And
+    what is ready and left alone is ready again at once: watch it no more until you read.
     """
     with greeted_clients(server, 3) as (first, *waiting):
         for each in (first, *waiting):
@@ -400,6 +405,8 @@ def who_waits(server: Endpoint) -> str:
         waiting[0].sendall(b"^a$")
         waiting[1].shutdown(socket.SHUT_WR)
         turned(server)
+        share = busy(server, 0.3)
+        must(share < 0.5, f"{share:.0%} of a core, while they wait for their answers")
         for each, said in zip(waiting, (SLOW + b"^a$", SLOW), strict=True):
             each.settimeout(2 * server.patience)
             expect(each, owed(said), said)
@@ -436,11 +443,15 @@ def farewell(server: Endpoint, seconds: float = 1.0) -> str:
     """Of one that was sent away a line says that it has left, as of any other.
 
     If its socket is closed while a coroutine waits for it, nobody resumes that, and what comes
-    after the wait is never done. Have it go on, and leave by itself.
+    after the wait is never done. Have it go on, and leave by itself. And once a client has left,
+    no timer of it is to run.
     """
+    with greeted(server):
+        pass  # a timer that it left behind has run when the next is sent away
     with greeted(server) as sock:
         line = f"{peer_name(sock.getsockname())} has left\n"
         those_ready([sock], 1.5 * seconds + 1)
     told = soon(lambda: line in server.log(), left(server.patience))
     must(told, f"no line says `{line.rstrip()}`")
+    must("Traceback" not in server.log(), "a callback has failed, for one who had left")
     return line.rstrip()

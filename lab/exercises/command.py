@@ -87,7 +87,7 @@ def state(exercise: Exercise) -> str:
 
 def tell(exercise: Exercise) -> int:
     """Run it against its checks, and say of each what was seen."""
-    report = Report(exercise.name)
+    report = Report(exercise.name, causes="")
 
     def begin(check: Check) -> None:
         print(f"{check.name:17} ", end="", flush=True)

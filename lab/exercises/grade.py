@@ -68,7 +68,7 @@ class Grade:
 
     def text(self) -> str:
         """Say all, as `lab exercise` does."""
-        report = Report(self.exercise.name)
+        report = Report(self.exercise.name, causes="")
         lines = [f"{one.check.name:17} {report.lines(one)}" for one in self.verdicts]
         return "\n".join([*lines, *filter(None, [self.error])])
 

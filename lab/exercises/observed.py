@@ -11,10 +11,8 @@ from lab.exercises.programs import Program
 from lab.harness.clients import Failed, clients, expect, letters, must, owed, to_the_end
 from lab.harness.servers import Endpoint
 from lab.observe import record
-from lab.observe.record import SERVER, WAITS, Event, Recording
-
-SEVERAL = tuple(call for call in WAITS if call != "sleep")
-"""The calls that wait for several."""
+from lab.observe.inside.gate import WAITS
+from lab.observe.record import SERVER, Event, Recording
 
 
 def threads(seen: Recording) -> Iterator[str]:
@@ -33,7 +31,7 @@ def sleep(seen: Recording) -> Iterator[str]:
 
 def several(seen: Recording) -> Iterator[str]:
     """Yield where it waited for several at once."""
-    yield from (f"it calls `{one.call}` {place(one)}" for one in seen.of(SERVER, *SEVERAL))
+    yield from (f"it calls `{one.call}` {place(one)}" for one in seen.of(SERVER, *WAITS))
 
 
 def processes(seen: Recording) -> Iterator[str]:

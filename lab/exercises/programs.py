@@ -20,7 +20,7 @@ from lab.harness.deadline import OutOfTime, left, within
 from lab.harness.servers import Foreign, ServerError
 from lab.observe.run import observed
 
-CONFINED = str(Path(__file__).with_name("confined.py"))
+CONFINED, SHAKEN = (str(Path(__file__).with_name(name)) for name in ("confined.py", "shaken.py"))
 
 START = 8.0
 """Seconds in which a program has to listen."""

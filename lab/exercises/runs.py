@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.check import suite
+from lab.check.report import CAUSES
 from lab.check.rungs import CHECKS
 from lab.check.suite import FAILED, Check, Verdict
 from lab.exercises import checks, checks_loop, observed
@@ -29,11 +30,15 @@ KNOWN = CHECKS | {one.name: one for one in OURS.values() if isinstance(one, Chec
 
 
 def chosen(exercise: Exercise, program: Path) -> list[Check]:
-    """Return the checks of an exercise, in the order in which they are run."""
+    """Return the checks of an exercise, in the order in which they are run.
+
+    Those that no step's page explains are explained by that of the exercise's step.
+    """
     found = [KNOWN["ack"], KNOWN["drawn"]]
     if exercise.never:
         found.append(observed.never(program, exercise.never, exercise.step))
-    return found + [timed(KNOWN[name], exercise.deadline) for name in exercise.checks]
+    found += [timed(KNOWN[name], exercise.deadline) for name in exercise.checks]
+    return [replace(one, read=exercise.page) if one.read == CAUSES else one for one in found]
 
 
 def timed(one: Check, seconds: float) -> Check:

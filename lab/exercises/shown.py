@@ -2,7 +2,7 @@
 
 import difflib
 
-from lab.exercises.catalogue import EXERCISES
+from lab.exercises.catalogue import EXERCISES, Exercise
 from lab.show.tables import markdown
 
 
@@ -16,12 +16,16 @@ def table(step: str) -> str:
     return markdown(rows, "---")
 
 
-def folded(number: str) -> str:
-    """Return the diff from the start to the solution, behind a fold that HTML makes."""
-    one = EXERCISES[number]
-    start, solution = (one.file(f"{name}.py").read_text() for name in ("start", "solution"))
-    lines = difflib.unified_diff(start.splitlines(), solution.splitlines(), lineterm="", n=2)
+def solutions() -> str:
+    """Return of each what changes from the start to the solution, and what is wrong with others."""
+    return "\n\n".join(map(solution, EXERCISES.values()))
+
+
+def solution(one: Exercise) -> str:
+    """Return that of one."""
+    start, ours = (one.file(f"{name}.py").read_text() for name in ("start", "solution"))
+    lines = difflib.unified_diff(start.splitlines(), ours.splitlines(), lineterm="", n=2)
     diff = "\n".join([*lines][2:])
     wrong = "\n".join(f"- {each.what}" for each in one.wrong.values())
-    title = f"<summary>{one.number}. {one.title}: how we did it, and what is wrong</summary>"
-    return f"<details>{title}\n\n```diff\n{diff}\n```\n\n{wrong}\n\n</details>"
+    title = f"## {one.number}. {one.title}"
+    return f"{title}\n\n```diff\n{diff}\n```\n\nWhat is wrong with others:\n\n{wrong}"

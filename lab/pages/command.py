@@ -21,7 +21,6 @@ from lab.broken import parts
 from lab.check import limits
 from lab.check.rungs import CHECKS, MATRIX
 from lab.exercises import shown
-from lab.exercises.catalogue import EXERCISES
 from lab.fleet import balancer, paper
 from lab.harness.servers import ROOT, STEPS
 from lab.live import page as live
@@ -95,7 +94,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "code": excerpts.code,
     "edge": excerpts.edge,
     "exercises": shown.table,
-    "exercise": shown.folded,
+    "solutions": lambda _: shown.solutions(),
 }
 
 
@@ -131,7 +130,6 @@ def unshown() -> Iterator[str]:
         kept = json.loads((where / "results.json").read_text())["claims"]
         yield from (f"claim {one['key']}" for one in kept if one["key"] not in shown)
     yield from (f"output {name}" for name in outputs.OUTPUTS if ("output", name) not in blocks)
-    yield from (f"exercise {name}" for name in EXERCISES if ("exercise", name) not in blocks)
     for file in sorted((*ROOT.glob("docs/*/*.svg"), *REPLAYS.glob("*"))):
         if f"{file.parent.name}/{file.name}" not in text and ".ko" not in file.suffixes:
             yield f"picture {file.relative_to(ROOT)}"

@@ -336,7 +336,10 @@ def test_one_of_them(learner: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("1") == 1
     said = capsys.readouterr().out
     assert "\nresets            FAILED    it ended with status 1" in said
-    assert "2 failed" in said
+    assert "3 failed" in said
+    pages = re.findall(r" Read (\S+)\.$", said, re.MULTILINE)
+    assert len(pages) == 3
+    assert all(page.endswith(ONE.page) for page in pages)
     shutil.copyfile(ONE.file("solution.py"), ONE.program)
     assert ask("01") == 0
     assert "It holds" in capsys.readouterr().out
@@ -385,7 +388,7 @@ def test_watch_runs_it_at_each_save(
     monkeypatch.setattr(command, "time", SimpleNamespace(sleep=saved_meanwhile))
     assert ask("1", "--watch") == 0
     said = capsys.readouterr().out
-    assert said.index("2 failed") < said.index("It holds")
+    assert said.index("3 failed") < said.index("It holds")
     assert said.count("Ctrl-C ends this") == 2
 
 
