@@ -28,7 +28,16 @@ from lab.claims.claim import (
 from lab.claims.step6 import SILENCE
 from lab.claims.step7 import computing, number_that_takes
 from lab.harness import processes
-from lab.harness.clients import MiB, clients, exactly, expect, greeted, reset, send_until_stuck
+from lab.harness.clients import (
+    MiB,
+    clients,
+    exactly,
+    expect,
+    greeted,
+    reset,
+    send_until_stuck,
+    those_ready,
+)
 from lab.harness.processes import NotMeasured
 from lab.harness.servers import has_ipv6
 from lab.harness.talks import at_once
@@ -69,7 +78,7 @@ def clients_greeted(name: str) -> int:
     with catalogue.started(name) as server, contextlib.ExitStack() as stack:
         with server.paused():  # so that what arrives meanwhile is one edge
             waiting = set(stack.enter_context(clients(server, BURST)))
-        while done := select.select(waiting, [], [], SILENCE)[0]:
+        while done := those_ready(waiting, SILENCE):
             waiting.difference_update(done)
         return BURST - len(waiting)
 

@@ -192,7 +192,9 @@ def test_the_command_runs(command: str) -> None:
 
 def done(command: list[str]) -> int:
     """Run a command to its end; return its status."""
-    return subprocess.run(command, cwd=ROOT, timeout=50, check=False).returncode
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, timeout=50, check=False
+    ).returncode
 
 
 @pytest.mark.parametrize("step", LINEAGE)

@@ -180,7 +180,7 @@ TO_THE_LAST = """serving.last = serving.last if client.sent else client
 CAUSES = {
     "whatever_call": (STEPS[1], "sock.close()", "pass", "made to fail before: start, Runtime"),
     "collector": (STEPS[3], ", client.sock:", ":", "sockets were left to the garbage collector:"),
-    "drip": (STEPS[4], "sent = client.sock.send", TO_THE_LAST, "; but client 99 got "),
+    "drip": (STEPS[4], "sent = client.sock.send", TO_THE_LAST, "; but client "),
     "lineage": (STEPS[4], *SENDS_ALL, "_select differs from the steps beside it, which matters"),
 }
 """For each test what is replaced in the server of a step, and what is said then."""
