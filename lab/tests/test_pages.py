@@ -225,9 +225,9 @@ def test_the_loop_on_the_page_of_step7() -> None:
         timeout=30,
         check=True,
     )
-    held = re.fullmatch(r"<lambda> held everybody up for (\d+\.\d+) s\n", done.stderr)
-    assert held, done.stderr
-    assert float(held[1]) >= 0.5  # what a busy machine adds is not the page's
+    held = re.findall(r"<lambda> held everybody up for (\d+\.\d+) s\n", done.stderr)
+    assert [time for time in held if float(time) >= 0.5] == held[:1]  # a busy machine adds others
+    assert held
     first, _, second = done.stdout.partition("then\n")
     assert "slept\n" in second
     assert second.count("tick") >= first.count("tick") + 2
