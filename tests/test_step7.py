@@ -18,6 +18,7 @@ from lab.check.rungs import MATRIX
 from lab.check.suite import Check
 from lab.harness import clients, processes, servers
 from lab.harness.servers import ROOT, Server
+from lab.harness.talks import at_once
 from step7_event_loop_threadpool.prime_server import MAX_DIGITS, is_prime
 from tests import contract
 from tests.programs import command, complaint, patched, program, run, started
@@ -54,8 +55,7 @@ def ticks(*options: str) -> tuple[list[float], list[int]]:
 
 @pytest.mark.in_turn
 def test_ticks_stall_when_the_callback_blocks_and_not_when_the_pool_does() -> None:
-    blocked, sleeps = ticks()
-    offloaded, same = ticks("--offload")
+    (blocked, sleeps), (offloaded, same) = at_once([ticks, partial(ticks, "--offload")])
     assert len(blocked) == len(offloaded) == 12
     assert sleeps == same
     assert len(sleeps) >= 2
