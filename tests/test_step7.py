@@ -55,7 +55,7 @@ def ticks(*options: str) -> tuple[list[float], list[int]]:
 
 @pytest.mark.in_turn
 def test_ticks_stall_when_the_callback_blocks_and_not_when_the_pool_does() -> None:
-    (blocked, sleeps), (offloaded, same) = at_once([ticks, partial(ticks, "--offload")])
+    (blocked, sleeps), (offloaded, same) = at_once([ticks, lambda: ticks("--offload")])
     assert len(blocked) == len(offloaded) == 12
     assert sleeps == same
     assert len(sleeps) >= 2
