@@ -65,7 +65,7 @@ class Session:
         listening = await asyncio.start_unix_server(self.thread, gate, limit=1 << 20)
         self.ends.callback(self.go)
         self.ends.callback(listening.close)
-        self.say("start", title=self.title, command=" ".join(self.command))
+        self.say("start", title=self.title)
         self.server = starting(self.command, Path(gate), stdin=subprocess.DEVNULL)
         self.ends.push_async_callback(asyncio.to_thread, self.server.__exit__)
         await asyncio.to_thread(self.server.wait_until_ready)

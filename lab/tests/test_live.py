@@ -281,6 +281,14 @@ def test_a_replay_of_nothing_is_refused(given: list[str], tmp_path: Path) -> Non
     assert not (tmp_path / "run.html").exists()
 
 
+def test_a_replay_says_nothing_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+    run = tmp_path / "run.html"
+    done = lab("replay", "1/minimal", "-n", "1", "--pace", "0.01", "-o", str(run))
+    assert (done.returncode, done.stderr) == (0, "")
+    text = run.read_text()
+    assert [path for path in (str(ROOT), sys.executable) if path in text] == []
+
+
 def test_a_replay_of_a_program_that_does_not_serve_says_why(tmp_path: Path) -> None:
     done = lab("replay", "--cmd", f"{sys.executable} -c x", "-o", str(tmp_path / "run.html"))
     assert (done.returncode, "NameError" in done.stderr) == (1, True), done.stderr
