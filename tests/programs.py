@@ -29,9 +29,11 @@ def patched(patch: str, line: str, *more: str) -> list[str]:
     return [*program(f"{patch}\n{rest}"), *command(line, *more)[1:]]
 
 
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command that is expected to end by itself."""
-    return subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+def run(*words: str, timeout: float = 50, **more: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a command that is expected to end by itself; `more` is for `subprocess.run`."""
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=timeout, check=False, **more
+    )
 
 
 @contextlib.contextmanager

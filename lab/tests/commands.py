@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.harness.servers import ROOT
+from tests.programs import run
 
 FULL = False
 """Whether pytest was given `--full`."""
@@ -20,15 +21,7 @@ def python(
     *words: str, cwd: Path = ROOT, stdin: int | None = None, timeout: float = 50
 ) -> "subprocess.CompletedProcess[str]":
     """Run Python so, to its end."""
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=cwd,
-        stdin=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    return run(sys.executable, *words, cwd=cwd, stdin=stdin, timeout=timeout)
 
 
 def executable(file: Path, script: str) -> str:
